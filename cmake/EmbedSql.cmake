@@ -1,0 +1,23 @@
+# Writes PREFIX.c and PREFIX.h into FOLDER from the SQL files in FILES; run by pr_embed_sql (Sql.cmake) at build time.
+set(header "/* SQL files as C strings, generated from schema/; do not edit. */\n#ifndef ${PREFIX}_h\n#define ${PREFIX}_h\n\n")
+string(APPEND header "#include \"base/sql.h\"\n\n")
+set(source "/* SQL files as C strings, generated from schema/; do not edit. */\n#include \"${PREFIX}.h\"\n\n#include <stddef.h>\n\n")
+set(table "")
+
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  string(MAKE_C_IDENTIFIER "${PREFIX}_${name}" symbol)
+  file(READ ${file} text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "?" "\\?" text "${text}")
+  string(REPLACE "\n" "\\n\"\n    \"" text "${text}")
+  string(APPEND header "extern const char ${symbol}[];\n")
+  string(APPEND source "const char ${symbol}[] =\n    \"${text}\";\n\n")
+  string(APPEND table "    {\"${name}\", ${symbol}},\n")
+endforeach()
+
+string(APPEND header "\n/* In the order given to pr_embed_sql, ended by {NULL, NULL}. */\nextern const struct pr_sql_file ${PREFIX}_files[];\n\n#endif\n")
+string(APPEND source "const struct pr_sql_file ${PREFIX}_files[] = {\n${table}    {NULL, NULL},\n};\n")
+file(WRITE ${FOLDER}/${PREFIX}.h "${header}")
+file(WRITE ${FOLDER}/${PREFIX}.c "${source}")

@@ -1,0 +1,34 @@
+/* The small parts of message, deadletter and unknown. */
+#include "ledger.h"
+
+#include "base/clock.h"
+#include "core/address.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+bool pr_ledger_since(const struct pr_call *call, const char *since, char interval[PR_LEDGER_TEXT]) {
+    int64_t us = 0;
+    if (!pr_duration_parse(pr_span_of(since), &us)) {
+        pr_usage_error(call, "--since %s: something like 90m, 24h or 7d is needed", since);
+        return false;
+    }
+    snprintf(interval, PR_LEDGER_TEXT, "%" PRId64 " microseconds", us);
+    return true;
+}
+
+void pr_ledger_address(struct pr_table *table, const char *address, bool is_shown) {
+    char masked[PR_ADDRESS_MAX + 1];
+    if (!address || is_shown) {
+        pr_table_text(table, address);
+        return;
+    }
+    pr_address_mask(pr_span_of(address), masked);
+    pr_table_text(table, masked);
+}
+
+void pr_ledger_cells(struct pr_table *table, const PGresult *r, int row, int from, int to) {
+    for (int col = from; col <= to; col++) {
+        pr_table_text(table, pr_db_text(r, row, col));
+    }
+}

@@ -1,0 +1,321 @@
+/* Batches of claims: formed, sent, repeated as they are, split down to the one job that fails, answered. */
+#include "claim/private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gate/gate.h"
+#include "metrics.h"
+#include "pr_query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PR_CLAIM_OPEN_MAX = 2, PR_REPEAT_WAIT_NS = 10 * 1000 * 1000, PR_BACK_WAIT_NS = 1000 * 1000 * 1000 };
+
+static struct pr_log_limit failures = PR_LOG_LIMIT(5);
+
+bool pr_claim_open(struct pr_lane *lane) {
+    struct pr_claimer *claimer = calloc(1, sizeof(*claimer));
+    if (!claimer) {
+        return false;
+    }
+    pr_params_init(&claimer->params, PR_CLAIM_PARAMS_BYTES);
+    TAILQ_INIT(&claimer->again);
+    claimer->next_no = ((int64_t)lane->index << 48) + 1;
+    lane->claimer = claimer;
+    return true;
+}
+
+void pr_claim_close(struct pr_lane *lane) {
+    struct pr_claimer *claimer = lane->claimer;
+    if (!claimer) {
+        return;
+    }
+    struct pr_batch *batch = NULL;
+    while ((batch = TAILQ_FIRST(&claimer->again)) != NULL) {
+        TAILQ_REMOVE(&claimer->again, batch, link);
+        free(batch);
+    }
+    pr_params_free(&claimer->params);
+    free(claimer->backs);
+    free(claimer);
+    lane->claimer = NULL;
+}
+
+/* ---- forming ---- */
+
+static int by_id(const void *a, const void *b) {
+    const struct pr_job *const *x = a;
+    const struct pr_job *const *y = b;
+    return memcmp((*x)->identity.id.b, (*y)->identity.id.b, sizeof((*x)->identity.id.b));
+}
+
+static bool is_together(const struct pr_job *a, const struct pr_job *b) {
+    int32_t pool_a = a->sender ? a->sender->pool : 0;
+    int32_t pool_b = b->sender ? b->sender->pool : 0;
+    return a->kind == b->kind && a->tenant == b->tenant && a->identity.day == b->identity.day &&
+           a->identity.day_other == b->identity.day_other && pool_a == pool_b;
+}
+
+static struct pr_batch *batch_new(struct pr_lane *lane, const struct pr_job *like, size_t room) {
+    struct pr_batch *batch = calloc(1, sizeof(*batch) + room * sizeof(struct pr_job *));
+    if (batch) {
+        batch->lane = lane;
+        batch->tenant = like->tenant->id;
+        batch->day = like->identity.day;
+        batch->day_other = like->identity.day_other;
+        batch->pool = like->sender ? like->sender->pool : 0;
+    }
+    return batch;
+}
+
+static struct pr_batch *batch_form(struct pr_lane *lane) {
+    struct pr_job *first = TAILQ_FIRST(&lane->to_claim);
+    size_t room = (size_t)lane->process->opt->dispatch.batch;
+    struct pr_batch *batch = first ? batch_new(lane, first, room) : NULL;
+    if (!batch) {
+        return NULL;
+    }
+    struct pr_job *next = NULL;
+    for (struct pr_job *job = first; job && batch->n < room; job = next) {
+        next = TAILQ_NEXT(job, queue);
+        if (!is_together(first, job)) {
+            continue;
+        }
+        TAILQ_REMOVE(&lane->to_claim, job, queue);
+        job->is_queued = false;
+        if (job->claim_no == 0) {
+            job->claim_no = lane->claimer->next_no++;
+        }
+        batch->job[batch->n++] = job;
+    }
+    qsort(batch->job, batch->n, sizeof(struct pr_job *), by_id);
+    return batch;
+}
+
+/* ---- answers ---- */
+
+void pr_claim_forget(struct pr_job *job) {
+    if (job->lane_sender) {
+        job->lane_sender->claiming_n--;
+        job->lane_sender = NULL;
+    }
+}
+
+/* Whether it was committed is not known: what went with its partition meanwhile is written back, the rest asks again under its number. */
+static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
+    for (size_t i = 0; i < batch->n; i++) {
+        struct pr_job *job = batch->job[i];
+        if (job->is_dropped) {
+            pr_claim_forget(job);
+            pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, PR_NEXT_DROP);
+        } else {
+            TAILQ_INSERT_TAIL(&lane->to_claim, job, queue);
+            job->is_queued = true;
+        }
+    }
+    free(batch);
+}
+
+static void kill_job(struct pr_lane *lane, struct pr_job *job, const struct pr_pg_result *result) {
+    pr_claim_forget(job);
+    pr_log_error("claim_refused_by_database", "sqlstate=%s text=%s topic=%d partition=%d offset=%lld", result->sqlstate, result->message,
+                 job->origin.topic, job->origin.part, (long long)job->origin.off);
+    struct pr_span reason = pr_arena_copy(&job->arena, pr_span_of(result->sqlstate));
+    job->aside_reason = reason.p ? reason.p : "sqlstate";
+    pr_lane_settle(lane, job, PR_WRITE_DEAD, PR_NEXT_SETTLED);
+}
+
+/* Something in it the database will never take: halves, down to the one job. */
+static void split(struct pr_lane *lane, struct pr_batch *batch, const struct pr_pg_result *result) {
+    if (batch->n == 1) {
+        kill_job(lane, batch->job[0], result);
+        free(batch);
+        return;
+    }
+    size_t half = batch->n / 2;
+    struct pr_batch *right = batch_new(lane, batch->job[0], batch->n - half);
+    if (!right) {
+        to_the_line(lane, batch);
+        return;
+    }
+    right->n = batch->n - half;
+    memcpy(right->job, batch->job + half, right->n * sizeof(struct pr_job *));
+    batch->n = half;
+    TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
+    TAILQ_INSERT_TAIL(&lane->claimer->again, right, link);
+}
+
+static void fences_done(struct pr_lane *lane, struct pr_batch *batch) {
+    for (size_t i = 0; i < batch->n; i++) {
+        pr_lane_settle(lane, batch->job[i], PR_WRITE_ASIDE, PR_NEXT_SETTLED);
+    }
+}
+
+static void claim_done(void *arg, const struct pr_pg_result *result) {
+    struct pr_batch *batch = arg;
+    struct pr_lane *lane = batch->lane;
+    lane->claimer->open--;
+    if (result->class != PR_PG_OK) {
+        pr_log_limited(&failures, PR_LOG_WARN, "claim_failed", "lane=%d jobs=%zu sqlstate=%s text=%s", lane->index, batch->n, result->sqlstate,
+                       result->message);
+    }
+    switch (result->class) {
+    case PR_PG_OK:
+        if (batch->job[0]->kind == PR_JOB_FENCES) {
+            fences_done(lane, batch);
+        } else {
+            pr_batch_answer(batch, result->rows);
+        }
+        free(batch);
+        break;
+    case PR_PG_REPEAT:
+        lane->claimer->again_ns = lane->now_ns + PR_REPEAT_WAIT_NS;
+        TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
+        break;
+    case PR_PG_FENCED:
+        atomic_store(&lane->process->lease_end_ns, 0);
+        to_the_line(lane, batch);
+        break;
+    case PR_PG_RECONNECT:
+        to_the_line(lane, batch);
+        break;
+    case PR_PG_BAD:
+        split(lane, batch, result);
+        break;
+    }
+}
+
+static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
+    struct pr_claimer *claimer = lane->claimer;
+    batch->epoch = atomic_load(&lane->process->epoch);
+    batch->sent_ns = lane->now_ns;
+    for (size_t i = 0; i < batch->n; i++) {
+        batch->job[i]->epoch = batch->epoch;
+    }
+    if (!pr_batch_params(batch, &claimer->params)) {
+        struct pr_pg_result none = {.class = PR_PG_BAD, .sqlstate = "54000", .message = "the batch is larger than a statement may be"};
+        split(lane, batch, &none);
+        return;
+    }
+    if (!pr_link_send(&lane->claim_link, "claim", pr_query_claim, &claimer->params, claim_done, batch)) {
+        to_the_line(lane, batch);
+        return;
+    }
+    claimer->open++;
+}
+
+/* What waits to be claimed and needs no claim: control events have a statement of their own, dropped jobs leave. */
+static void sort_out(struct pr_lane *lane) {
+    struct pr_job *next = NULL;
+    for (struct pr_job *job = TAILQ_FIRST(&lane->to_claim); job; job = next) {
+        next = TAILQ_NEXT(job, queue);
+        bool is_leaving = job->is_dropped || lane->is_draining;
+        if (!is_leaving && job->kind != PR_JOB_CONTROL) {
+            continue;
+        }
+        TAILQ_REMOVE(&lane->to_claim, job, queue);
+        job->is_queued = false;
+        pr_claim_forget(job);
+        if (is_leaving) {
+            pr_lane_settle(lane, job, job->claim_no != 0 ? PR_WRITE_UNCLAIM : 0, PR_NEXT_DROP);
+        } else {
+            pr_lane_settle(lane, job, PR_WRITE_CONTROL, PR_NEXT_SETTLED);
+        }
+    }
+}
+
+/* ---- slots to give back ---- */
+
+void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
+    struct pr_claimer *claimer = lane->claimer;
+    if (claimer->backs_n == claimer->backs_room) {
+        size_t room = claimer->backs_room ? claimer->backs_room * 2 : 64;
+        struct pr_back *grown = realloc(claimer->backs, room * sizeof(*grown));
+        if (!grown) {
+            return; /* the slot stays taken for its 24 hours: wrong only towards sending less */
+        }
+        claimer->backs = grown;
+        claimer->backs_room = room;
+    }
+    claimer->backs[claimer->backs_n++] = (struct pr_back){
+        .tenant = job->tenant->id, .pool = job->sender->pool, .contact = job->contact, .at_ns = lane->now_ns, .id = job->identity.id};
+}
+
+static void back_done(void *arg, const struct pr_pg_result *result) {
+    (void)arg, (void)result;
+}
+
+/* A pool that nobody claims from gives its slots back after a second. */
+static void give_back_idle(struct pr_lane *lane) {
+    struct pr_claimer *claimer = lane->claimer;
+    if (claimer->backs_n == 0 || lane->now_ns - claimer->backs[0].at_ns < PR_BACK_WAIT_NS || !pr_pg_has_room(lane->claim_link.pg)) {
+        return;
+    }
+    struct pr_back first = claimer->backs[0];
+    size_t kept = 0;
+    pr_params_reset(&claimer->params);
+    pr_params_int4(&claimer->params, first.tenant);
+    pr_params_int4(&claimer->params, first.pool);
+    pr_params_array(&claimer->params, PR_OID_INT8);
+    for (size_t i = 0; i < claimer->backs_n; i++) {
+        if (claimer->backs[i].pool == first.pool) {
+            pr_item_int8(&claimer->params, claimer->backs[i].contact);
+        }
+    }
+    pr_params_array(&claimer->params, PR_OID_UUID);
+    for (size_t i = 0; i < claimer->backs_n; i++) {
+        if (claimer->backs[i].pool == first.pool) {
+            pr_item_uuid(&claimer->params, &claimer->backs[i].id);
+        } else {
+            claimer->backs[kept++] = claimer->backs[i];
+        }
+    }
+    claimer->backs_n = kept;
+    if (!pr_link_send(&lane->claim_link, "release", "select postrider.release_v1($1, $2, $3, $4)", &claimer->params, back_done, lane)) {
+        pr_log_warn("release_failed", "pool=%d", first.pool); /* the slots stay taken: wrong only towards sending less */
+    }
+}
+
+/* ---- the turn ---- */
+
+/* Nothing is claimed any more: batches that wait to be repeated are written back with the rest. */
+static void dissolve(struct pr_lane *lane) {
+    struct pr_batch *batch = NULL;
+    while ((batch = TAILQ_FIRST(&lane->claimer->again)) != NULL) {
+        TAILQ_REMOVE(&lane->claimer->again, batch, link);
+        to_the_line(lane, batch);
+    }
+}
+
+static bool may_send(const struct pr_lane *lane) {
+    return !lane->is_fenced && !lane->is_draining && lane->claimer->open < PR_CLAIM_OPEN_MAX && pr_pg_has_room(lane->claim_link.pg);
+}
+
+void pr_claim_turn(struct pr_lane *lane) {
+    struct pr_claimer *claimer = lane->claimer;
+    if (!lane->book) {
+        return;
+    }
+    if (lane->is_draining) {
+        dissolve(lane);
+    }
+    pr_claim_shape(lane);
+    sort_out(lane);
+    while (may_send(lane) && !TAILQ_EMPTY(&claimer->again) && lane->now_ns >= claimer->again_ns) {
+        struct pr_batch *batch = TAILQ_FIRST(&claimer->again);
+        TAILQ_REMOVE(&claimer->again, batch, link);
+        batch_send(lane, batch);
+    }
+    while (may_send(lane) && !TAILQ_EMPTY(&lane->to_claim)) {
+        struct pr_batch *batch = batch_form(lane);
+        if (!batch) {
+            break;
+        }
+        batch_send(lane, batch);
+    }
+    if (!TAILQ_EMPTY(&claimer->again)) {
+        pr_lane_wake_at(lane, claimer->again_ns);
+    }
+    give_back_idle(lane);
+}

@@ -1,0 +1,45 @@
+/* What the files of the claim share. */
+#ifndef PR_CLAIM_PRIVATE_H
+#define PR_CLAIM_PRIVATE_H
+
+#include "claim/claim.h"
+
+enum { PR_CLAIM_BATCH_MAX = 4096, PR_CLAIM_PARAMS_BYTES = 64 * 1024 * 1024 };
+
+/* Jobs of one statement, sorted by id. Lives from its first sending to its last answer. */
+struct pr_batch {
+    TAILQ_ENTRY(pr_batch) link;
+    struct pr_lane *lane;
+    int64_t sent_ns;
+    int32_t tenant, day, day_other, pool, epoch;
+    size_t n;
+    struct pr_job *job[];
+};
+TAILQ_HEAD(pr_batch_list, pr_batch);
+
+struct pr_back {
+    int32_t tenant, pool;
+    int64_t contact, at_ns;
+    struct pr_uuid id;
+};
+
+struct pr_claimer {
+    struct pr_params params;
+    struct pr_batch_list again; /* to be sent as they are: repeated, or halves of one that failed */
+    int64_t again_ns;           /* not before */
+    int64_t next_no;            /* of claims */
+    uint32_t open;              /* statements under way */
+    struct pr_back *backs;
+    size_t backs_n, backs_room;
+};
+
+/* Adds the parameters of claim_v1 for the batch and takes along the slots to give back. False when they do not fit. */
+bool pr_batch_params(struct pr_batch *batch, struct pr_params *params);
+
+/* What a committed answer makes of the jobs. */
+void pr_batch_answer(struct pr_batch *batch, const PGresult *rows);
+
+/* Passed jobs: to their sender's queue, or straight to the claim; and from those queues as far as there is room. */
+void pr_claim_shape(struct pr_lane *lane);
+
+#endif

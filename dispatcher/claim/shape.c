@@ -1,0 +1,98 @@
+/* Between gate and claim: a job waits here until its sender has room, or is deferred when that would take too long. */
+#include "claim/private.h"
+
+#include "base/log.h"
+#include "gate/gate.h"
+
+#include <math.h>
+
+enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000 };
+
+/* Jobs of a sender that may be claimed and not yet handed over: what its rate lets go within a second, spread over the lanes. */
+static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
+    const struct pr_options *opt = lane->process->opt;
+    double per_s = entry->sender->rate / (double)opt->dispatch.dispatchers;
+    double lanes = (double)opt->dispatch.lanes;
+    double n = ceil(per_s / lanes);
+    return n < 1 ? 1 : n > 1e6 ? 1000000 : (uint32_t)n;
+}
+
+static void to_claim(struct pr_lane *lane, struct pr_job *job) {
+    pr_job_move(&lane->jobs, job, PR_JOB_CLAIMING);
+    TAILQ_INSERT_TAIL(&lane->to_claim, job, queue);
+    job->is_queued = true;
+}
+
+/* Claims that cost no room: refused, too early, expired, fences, control. */
+static bool needs_no_room(const struct pr_lane *lane, const struct pr_job *job) {
+    return job->kind != PR_JOB_MESSAGE || job->refusal || job->hold_us != PR_TIME_NONE ||
+           (job->not_before_us != PR_TIME_NONE && job->not_before_us > lane->now_us) ||
+           (job->expiry_us != PR_TIME_NONE && job->expiry_us <= lane->now_us);
+}
+
+/* What the sender's queue could not take within 30 s is deferred, each a little later than the one before. */
+static bool is_too_long(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job) {
+    const struct pr_options *opt = lane->process->opt;
+    double per_s = entry->sender->rate / (double)(opt->dispatch.dispatchers * opt->dispatch.lanes);
+    double wait_us = (double)entry->gated_n / per_s * 1e6;
+    if (wait_us <= PR_SENDER_WAIT_MAX_US) {
+        return false;
+    }
+    int64_t from_us = lane->now_us + PR_SENDER_WAIT_MAX_US;
+    entry->held_us = (entry->held_us > from_us ? entry->held_us : from_us) + (int64_t)(1e6 / per_s);
+    job->hold_us = entry->held_us;
+    job->hold_reason = "sender_busy";
+    return true;
+}
+
+static void place(struct pr_lane *lane, struct pr_job *job) {
+    job->lane_sender = NULL;
+    if (job->is_dropped || lane->is_draining) {
+        pr_lane_settle(lane, job, job->claim_no != 0 ? PR_WRITE_UNCLAIM : 0, PR_NEXT_DROP);
+        return;
+    }
+    if (needs_no_room(lane, job)) {
+        to_claim(lane, job);
+        return;
+    }
+    struct pr_lane_sender *entry = pr_lane_sender_of(lane, job->sender);
+    if (!entry || is_too_long(lane, entry, job)) {
+        to_claim(lane, job);
+        return;
+    }
+    job->lane_sender = entry;
+    TAILQ_INSERT_TAIL(&entry->gated, job, queue);
+    job->is_queued = true;
+    entry->gated_n++;
+}
+
+static void admit(struct pr_lane *lane, struct pr_lane_sender *entry, size_t *room) {
+    uint32_t limit = allowance(lane, entry);
+    while (*room > 0 && entry->gated_n > 0 && entry->claiming_n + entry->ready_n < limit) {
+        struct pr_job *job = TAILQ_FIRST(&entry->gated);
+        TAILQ_REMOVE(&entry->gated, job, queue);
+        job->is_queued = false;
+        entry->gated_n--;
+        entry->claiming_n++;
+        to_claim(lane, job);
+        (*room)--;
+    }
+}
+
+void pr_claim_shape(struct pr_lane *lane) {
+    struct pr_job *job = NULL;
+    while ((job = TAILQ_FIRST(&lane->passed)) != NULL) {
+        TAILQ_REMOVE(&lane->passed, job, queue);
+        job->is_queued = false;
+        place(lane, job);
+    }
+    size_t ahead = 0;
+    for (size_t i = 0; i < lane->senders_n; i++) {
+        ahead += lane->senders[i]->claiming_n + lane->senders[i]->ready_n;
+    }
+    size_t most = (size_t)lane->process->opt->dispatch.claim_ahead;
+    size_t room = ahead < most ? most - ahead : 0;
+    for (size_t i = 0; i < lane->senders_n; i++) {
+        admit(lane, lane->senders[i], &room);
+    }
+}

@@ -1,0 +1,158 @@
+/* A lane: one thread that shares nothing, with its partitions, jobs, connections and timers on one event loop. */
+#ifndef PR_FLOW_LANE_H
+#define PR_FLOW_LANE_H
+
+#include "base/container.h"
+#include "base/heap.h"
+#include "base/mailbox.h"
+#include "core/tracker.h"
+#include "flow/job.h"
+#include "flow/process.h"
+#include "flow/stat.h"
+#include "pg/pg.h"
+
+#include <event2/event.h>
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+
+struct pr_gate;
+struct pr_http;
+struct pr_secrets;
+struct pr_claimer;
+struct pr_settler;
+struct pr_watcher;
+struct pr_lane;
+
+/* A connection on the lane's loop. */
+struct pr_link {
+    struct pr_lane *lane;
+    struct pr_pg *pg;
+    struct event *io, *timer;
+    int fd;
+    uint64_t socket; /* number of the descriptor's opening: libpq reopens the same one */
+    short kind;
+};
+
+/* Room between a sender's queues; a sender's jobs in this lane. */
+struct pr_lane_sender {
+    struct pr_book *book;           /* a reference: `sender` points into it */
+    const struct pr_sender *sender;
+    int32_t id;
+    struct pr_job_list gated; /* passed the gate, wait for room to be claimed (queue link) */
+    struct pr_job_list ready; /* claimed, wait for a token (queue link) */
+    uint32_t gated_n, ready_n, claiming_n;
+    uint64_t secret_version;
+    int64_t held_us; /* until when those it has no room for were last deferred */
+};
+
+/* One partition of one topic in this lane, from its assignment to its last open job. */
+struct pr_part {
+    TAILQ_ENTRY(pr_part) link;
+    int topic;            /* place in process->topics */
+    int32_t part;
+    int64_t assignment;   /* number of the assignment: offsets of an earlier one are not stored */
+    struct pr_tracker tracker;
+    rd_kafka_message_t **backlog; /* ring of records taken from Kafka and not yet decoded; owned */
+    uint32_t backlog_room, backlog_head, backlog_n;
+    _Atomic int32_t *depth; /* shared with the consumer: records on their way to the backlog or in it */
+    uint32_t open;        /* jobs that point here */
+    int64_t reported;     /* offset last told to the consumer */
+    int64_t revoke_end_ns; /* when the consumer is answered at the latest */
+    bool is_revoked, is_answered;
+};
+TAILQ_HEAD(pr_part_list, pr_part);
+
+/* A contact that changed while claims were under way: their answers are looked at again. */
+struct pr_touch {
+    int64_t contact;
+    int64_t at_ns;
+};
+enum { PR_TOUCHES = 256 };
+
+/*
+ * One lane's thread only, except the fields marked shared. Rooms (gate, claim, send, settle, intake) add their own part by pointer; the loop calls
+ * them by the table that main.c hands over, so flow knows none of them.
+ */
+struct pr_lane {
+    int index;
+    struct pr_process *process;      /* shared */
+    struct pr_mailbox box;           /* shared: what the consumer sends */
+    struct pr_mailbox *consumer_box; /* shared: what the lane tells the consumer */
+    _Atomic int64_t turned_ns;       /* shared: when the loop last turned, for /healthz */
+    pthread_t thread;
+
+    struct event_base *base;
+    struct event *box_event, *wake_event;
+    struct pr_link claim_link, settle_link;
+    const struct pr_room *rooms;
+    size_t rooms_n;
+
+    int64_t now_ns;      /* CLOCK_MONOTONIC of this turn */
+    int64_t now_us;      /* the database's clock, as far as known, of this turn */
+    int64_t wake_ns;     /* earliest moment a room wants to be called again; set anew each turn */
+    bool is_draining;    /* nothing new; what is claimed is finished or written back */
+    bool is_fenced;      /* our lease is over: nothing is claimed and nothing sent */
+    int64_t drain_end_ns;
+
+    struct pr_book *book; /* NULL until first read */
+    struct pr_jobs jobs;
+    struct pr_heap timers; /* jobs by the moment to look at them again */
+    struct pr_part_list parts;
+    struct pr_job_list passed;    /* GATED: passed the gate (queue link) */
+    struct pr_job_list to_prepare; /* GATED: prepared anew, because something changed (queue link) */
+    struct pr_job_list to_claim;  /* CLAIMING: in no statement yet (queue link) */
+    struct pr_job_list to_settle; /* SETTLING: in no statement yet (queue link) */
+    struct pr_job_list to_finish; /* SETTLING: nothing left to write (queue link) */
+    struct pr_lane_sender **senders;
+    size_t senders_n;
+    int64_t dead_minute, dead_n; /* dead letters of this minute */
+    struct pr_touch touches[PR_TOUCHES];
+    size_t touch_next;
+    struct pr_stat stat;
+    struct pr_metric_lane *metric;
+
+    struct pr_gate *gate;
+    struct pr_claimer *claimer;
+    struct pr_http *http;
+    struct pr_secrets *secrets;
+    struct pr_settler *settler;
+    struct pr_watcher *watcher;
+};
+
+/* What a room does in each turn of the loop. Any field may be NULL. */
+struct pr_room {
+    const char *name;
+    bool (*open)(struct pr_lane *lane); /* false: cannot start, said in the log */
+    void (*turn)(struct pr_lane *lane);
+    void (*close)(struct pr_lane *lane);
+};
+
+/* Prepares a lane; no thread yet. False without memory or descriptors. */
+bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, struct pr_mailbox *consumer_box, const struct pr_room *rooms,
+                  size_t rooms_n) PR_MUST_CHECK;
+bool pr_lane_start(struct pr_lane *lane) PR_MUST_CHECK;
+void pr_lane_join(struct pr_lane *lane);
+void pr_lane_free(struct pr_lane *lane);
+
+/* A room wants to be called again at `at_ns` at the latest. */
+void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
+
+/* The lane's queues of a sender; NULL without memory. */
+struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_sender *sender);
+
+/* Sends a statement on a link: pr_pg_send with the loop's bookkeeping. */
+bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done, void *arg) PR_MUST_CHECK;
+
+/* Puts a job into SETTLING with what is to be written (enum pr_job_write, 0: nothing); what comes after is `next`. The job must be on no queue. */
+void pr_lane_settle(struct pr_lane *lane, struct pr_job *job, unsigned writes, enum pr_job_next next);
+
+/* A claimed job that curl does not have is written back and decided again, or dropped with its partition. READY or WAITING only. */
+void pr_lane_take_back(struct pr_lane *lane, struct pr_job *job, enum pr_job_next next);
+
+/* A claimed job comes back later: fills `parking`. `reason` is static. */
+void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t due_us, int64_t wait_ms);
+
+/* All jobs are gone and nothing is left to write. */
+bool pr_lane_is_empty(const struct pr_lane *lane);
+
+#endif

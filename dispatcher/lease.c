@@ -1,0 +1,202 @@
+/* Heartbeats counted on CLOCK_BOOTTIME from before they were sent; a lost lease means a new epoch, once nothing of ours is on the wire. */
+#include "lease.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PR_MARGIN_MS = 3000, PR_AHEAD_DAYS = 7, PR_HOUR_S = 3600 };
+static struct pr_log_limit failures = PR_LOG_LIMIT(5);
+
+struct pr_lease {
+    struct pr_process *process;
+    struct pr_lane *lanes;
+    size_t lanes_n;
+    PGconn *pg;
+    pthread_t thread;
+    _Atomic bool is_stopping;
+    int64_t janitor_ns;
+    struct pr_metric_lane *metric;
+};
+
+static bool connect_pg(struct pr_lease *lease, char *why, size_t why_size) {
+    const char *keys[] = {"dbname", "application_name", "connect_timeout", "options", NULL};
+    char options[64];
+    (void)snprintf(options, sizeof(options), "-c statement_timeout=%lld", (long long)lease->process->opt->dispatch.heartbeat_ms * 2);
+    const char *values[] = {lease->process->opt->postgres.conninfo, "postrider lease", "5", options, NULL};
+    PQfinish(lease->pg);
+    lease->pg = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(lease->pg) != CONNECTION_OK) {
+        (void)snprintf(why, why_size, "%s", PQerrorMessage(lease->pg));
+        return false;
+    }
+    return true;
+}
+
+static PGresult *run(struct pr_lease *lease, const char *sql, int n, const char *const *values) {
+    return PQexecParams(lease->pg, sql, n, NULL, values, NULL, NULL, 0);
+}
+
+/* The moment until which we may send: the lease from before the statement was sent, less the margin. */
+static void hold(struct pr_lease *lease, int64_t asked_boot_ns) {
+    int64_t lease_ms = lease->process->opt->dispatch.lease_ms;
+    atomic_store(&lease->process->lease_end_ns, asked_boot_ns + (lease_ms - PR_MARGIN_MS) * 1000000);
+}
+
+static void note_clock(struct pr_lease *lease, const char *db_us, int64_t asked_us) {
+    int64_t middle_us = asked_us + (pr_clock_real_us() - asked_us) / 2;
+    atomic_store(&lease->process->db_ahead_us, strtoll(db_us, NULL, 10) - middle_us);
+}
+
+static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
+    char lease_ms[24], host[128] = "";
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(lease_ms, sizeof(lease_ms), "%lld", (long long)lease->process->opt->dispatch.lease_ms);
+    const char *values[] = {lease->process->opt->dispatch.name, host, lease_ms};
+    int64_t asked_us = pr_clock_real_us();
+    int64_t asked_ns = pr_clock_boot_ns();
+    PGresult *r = run(lease, "select id, epoch, (extract(epoch from now) * 1000000)::bigint from postrider.instance_start_v1($1, $2, $3)", 3, values);
+    bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
+    if (is_ok) {
+        atomic_store(&lease->process->owner, (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10));
+        atomic_store(&lease->process->epoch, (int32_t)strtol(PQgetvalue(r, 0, 1), NULL, 10));
+        note_clock(lease, PQgetvalue(r, 0, 2), asked_us);
+        hold(lease, asked_ns);
+        pr_log_info("epoch", "name=%s instance=%s epoch=%s", values[0], PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1));
+    } else {
+        (void)snprintf(why, why_size, "%s: is the schema there? run postrider migrate", PQresultErrorMessage(r));
+    }
+    PQclear(r);
+    return is_ok;
+}
+
+/* True when the lease was prolonged; a statement that failed says nothing, and the lease runs on until its end. */
+static bool beat(struct pr_lease *lease, bool *is_over) {
+    char id[16], epoch[16], lease_ms[24];
+    (void)snprintf(id, sizeof(id), "%d", atomic_load(&lease->process->owner));
+    (void)snprintf(epoch, sizeof(epoch), "%d", atomic_load(&lease->process->epoch));
+    (void)snprintf(lease_ms, sizeof(lease_ms), "%lld", (long long)lease->process->opt->dispatch.lease_ms);
+    const char *values[] = {id, epoch, lease_ms};
+    int64_t asked_us = pr_clock_real_us();
+    int64_t asked_ns = pr_clock_boot_ns();
+    PGresult *r = run(lease, "select (extract(epoch from now) * 1000000)::bigint from postrider.instance_beat_v1($1, $2, $3)", 3, values);
+    bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
+    if (is_ok && PQntuples(r) == 1) {
+        note_clock(lease, PQgetvalue(r, 0, 0), asked_us);
+        hold(lease, asked_ns);
+    } else if (is_ok) {
+        *is_over = true;
+    } else {
+        pr_log_limited(&failures, PR_LOG_WARN, "heartbeat_failed", "text=%s", PQresultErrorMessage(r));
+    }
+    PQclear(r);
+    return is_ok && !*is_over;
+}
+
+/* What curl has keeps its epoch until it is answered; the rest may not be sent any more and is decided anew under the next one. */
+static bool is_wire_empty(const struct pr_lease *lease) {
+    return atomic_load(&lease->process->on_wire) == 0;
+}
+
+static void janitor(struct pr_lease *lease) {
+    char retention[24], ahead[8];
+    if (lease->janitor_ns != 0 && pr_clock_mono_ns() < lease->janitor_ns) {
+        return;
+    }
+    (void)snprintf(retention, sizeof(retention), "%lld", (long long)lease->process->opt->dispatch.retention_days);
+    (void)snprintf(ahead, sizeof(ahead), "%d", PR_AHEAD_DAYS);
+    const char *values[] = {retention, ahead};
+    PGresult *r = run(lease, "set statement_timeout = '60s'", 0, NULL);
+    PQclear(r);
+    r = run(lease, "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), postrider.partition_ahead_v1()", 2, values);
+    bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
+    int64_t days = is_ok ? strtoll(PQgetvalue(r, 0, 2), NULL, 10) : 0;
+    if (!is_ok || days < 2) {
+        pr_log_error("ledger_partitions", "days_ahead=%lld text=%s", (long long)days, is_ok ? "too few" : PQresultErrorMessage(r));
+    }
+    pr_metric_set(lease->metric, PR_METRIC_PARTITIONS_AHEAD, 0, days);
+    PQclear(r);
+    r = run(lease, "set statement_timeout = '4s'", 0, NULL);
+    PQclear(r);
+    lease->janitor_ns = pr_clock_mono_ns() + (is_ok ? PR_HOUR_S : 60) * INT64_C(1000000000);
+}
+
+static void once(struct pr_lease *lease) {
+    char why[512];
+    bool is_over = false;
+    if (PQstatus(lease->pg) != CONNECTION_OK && !connect_pg(lease, why, sizeof(why))) {
+        pr_log_limited(&failures, PR_LOG_WARN, "postgres_away", "text=%s", why);
+        return;
+    }
+    (void)beat(lease, &is_over);
+    if (is_over) {
+        atomic_store(&lease->process->lease_end_ns, 0);
+        pr_log_limited(&failures, PR_LOG_ERROR, "lease_lost", "text=%s", "nothing is sent until what is on the wire is answered and a new epoch begins");
+        if (is_wire_empty(lease) && !begin_epoch(lease, why, sizeof(why))) {
+            pr_log_limited(&failures, PR_LOG_ERROR, "epoch_failed", "text=%s", why);
+        }
+    }
+}
+
+static void *lease_main(void *arg) {
+    struct pr_lease *lease = arg;
+    int64_t every_ms = lease->process->opt->dispatch.heartbeat_ms;
+    int64_t next_ns = 0;
+    while (!atomic_load(&lease->is_stopping)) {
+        if (pr_clock_mono_ns() >= next_ns) {
+            next_ns = pr_clock_mono_ns() + every_ms * 1000000;
+            once(lease);
+            if (PQstatus(lease->pg) == CONNECTION_OK) {
+                janitor(lease);
+            }
+            int64_t left_ms = (atomic_load(&lease->process->lease_end_ns) - pr_clock_boot_ns()) / 1000000;
+            pr_metric_set(lease->metric, PR_METRIC_LEASE, 0, left_ms > 0 ? left_ms : 0);
+        }
+        struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+struct pr_lease *pr_lease_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, char *why, size_t why_size) {
+    struct pr_lease *lease = calloc(1, sizeof(*lease));
+    if (!lease) {
+        return NULL;
+    }
+    lease->process = process;
+    lease->lanes = lanes;
+    lease->lanes_n = lanes_n;
+    lease->metric = pr_metrics_lane(process->metrics, 0);
+    if (!connect_pg(lease, why, why_size) || !begin_epoch(lease, why, why_size)) {
+        pr_lease_free(lease);
+        return NULL;
+    }
+    return lease;
+}
+
+bool pr_lease_start(struct pr_lease *lease) {
+    return pthread_create(&lease->thread, NULL, lease_main, lease) == 0;
+}
+
+void pr_lease_stop(struct pr_lease *lease) {
+    char id[16], epoch[16];
+    atomic_store(&lease->is_stopping, true);
+    pthread_join(lease->thread, NULL);
+    (void)snprintf(id, sizeof(id), "%d", atomic_load(&lease->process->owner));
+    (void)snprintf(epoch, sizeof(epoch), "%d", atomic_load(&lease->process->epoch));
+    const char *values[] = {id, epoch};
+    PQclear(run(lease, "select postrider.instance_stop_v1($1, $2)", 2, values));
+}
+
+void pr_lease_free(struct pr_lease *lease) {
+    if (lease) {
+        PQfinish(lease->pg);
+        free(lease);
+    }
+}

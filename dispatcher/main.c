@@ -1,0 +1,207 @@
+/* postrider-dispatcher: options, lanes, consumer, lease, admin port; and a clean end by a signal. */
+#include "admin.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "claim/claim.h"
+#include "flow/lane.h"
+#include "intake/consumer.h"
+#include "intake/intake.h"
+#include "intake/mail.h"
+#include "lease.h"
+#include "metrics.h"
+#include "options.h"
+#include "postrider/version.h"
+#include "send/send.h"
+#include "settle/settle.h"
+#include "start.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { PR_EXIT_FAILED = 1, PR_EXIT_USAGE = 2, PR_OUT_MAX = 1024 * 1024 };
+
+/* In the order of a turn: what changed, what arrived, what may be claimed, sent, written. */
+static const struct pr_room rooms[] = {
+    {"watch", pr_watch_open, pr_watch_turn, pr_watch_close},
+    {"intake", pr_intake_open, pr_intake_turn, pr_intake_close},
+    {"claim", pr_claim_open, pr_claim_turn, pr_claim_close},
+    {"send", pr_send_open, pr_send_turn, pr_send_close},
+    {"settle", pr_settle_open, pr_settle_turn, pr_settle_close},
+};
+
+/* Everything that is started, in the order of starting. */
+struct dispatcher {
+    struct pr_process *process;
+    struct pr_mailbox consumer_box;
+    struct pr_lane *lanes;
+    size_t lanes_n, lanes_started;
+    struct pr_lease *lease;
+    struct pr_consumer *consumer;
+    struct pr_admin *admin;
+};
+
+static bool fail(const char *what, const char *why) {
+    pr_log_error("cannot_start", "part=%s text=%s", what, why);
+    return false;
+}
+
+static bool start_lanes(struct dispatcher *d) {
+    for (size_t i = 0; i < d->lanes_n; i++) {
+        if (!pr_lane_init(&d->lanes[i], (int)i, d->process, &d->consumer_box, rooms, sizeof(rooms) / sizeof(rooms[0])) ||
+            !pr_lane_start(&d->lanes[i])) {
+            return false;
+        }
+        d->lanes_started++;
+    }
+    return true;
+}
+
+static bool start(struct dispatcher *d) {
+    char why[512] = "no memory";
+    const struct pr_options *opt = d->process->opt;
+    d->lanes_n = (size_t)opt->dispatch.lanes;
+    d->lanes = calloc(d->lanes_n, sizeof(*d->lanes));
+    d->process->metrics = pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 1));
+    if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
+        return fail("memory", why);
+    }
+    if (!pr_start_topics(d->process, why, sizeof(why))) {
+        return fail("topics", why);
+    }
+    d->lease = pr_lease_new(d->process, d->lanes, d->lanes_n, why, sizeof(why));
+    if (!d->lease || !pr_lease_start(d->lease)) {
+        return fail("lease", why);
+    }
+    if (!start_lanes(d)) {
+        return fail("lanes", "no memory or descriptors");
+    }
+    d->consumer = pr_consumer_new(d->process, d->lanes, d->lanes_n, &d->consumer_box, why, sizeof(why));
+    if (!d->consumer || !pr_consumer_start(d->consumer)) {
+        return fail("kafka", why);
+    }
+    if (opt->admin.listen[0]) {
+        d->admin = pr_admin_new(opt->admin.listen, d->process, d->lanes, d->lanes_n, d->consumer, why, sizeof(why));
+        if (!d->admin) {
+            return fail("admin", why);
+        }
+    }
+    pr_log_info("started", "name=%s lanes=%zu topics=%d partitions=%d", opt->dispatch.name, d->lanes_n, d->process->topics_n,
+                d->process->partitions);
+    return true;
+}
+
+static void drain_lanes(struct dispatcher *d, int64_t deadline_ns) {
+    for (size_t i = 0; i < d->lanes_started; i++) {
+        struct pr_intake_mail *mail = calloc(1, sizeof(*mail));
+        if (mail) {
+            mail->kind = PR_INTAKE_DRAIN;
+            mail->deadline_ns = deadline_ns;
+        }
+        if (!mail || !pr_mailbox_post(&d->lanes[i].box, &mail->mail)) {
+            _exit(PR_EXIT_FAILED);
+        }
+    }
+    for (size_t i = 0; i < d->lanes_started; i++) {
+        pr_lane_join(&d->lanes[i]);
+    }
+}
+
+/* The consumer first: its revocation lets the lanes finish and stores the offsets; then the lanes; the lease last, so that nobody takes over too early. */
+static void stop(struct dispatcher *d) {
+    int64_t deadline_ns = pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000;
+    pr_admin_free(d->admin);
+    if (d->consumer) {
+        pr_consumer_stop(d->consumer);
+    }
+    drain_lanes(d, deadline_ns);
+    if (d->lease) {
+        pr_lease_stop(d->lease);
+    }
+    pr_consumer_free(d->consumer);
+    for (size_t i = 0; i < d->lanes_started; i++) {
+        pr_lane_free(&d->lanes[i]);
+    }
+    pr_lease_free(d->lease);
+    free(d->lanes);
+    pr_metrics_free(d->process->metrics);
+    pr_mailbox_free(&d->consumer_box);
+    pr_log_info("stopped", "name=%s", d->process->opt->dispatch.name);
+}
+
+/* A second signal does not wait for anything. */
+static void wait_for_signal(const sigset_t *signals, struct pr_process *process) {
+    int got = 0;
+    while (sigwait(signals, &got) != 0) {
+    }
+    pr_log_info("stopping", "signal=%d drain_ms=%lld", got, (long long)process->opt->dispatch.drain_timeout_ms);
+    struct sigaction hard = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGINT, &hard, NULL);
+    (void)sigaction(SIGTERM, &hard, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static int run(struct pr_process *process) {
+    struct dispatcher d = {.process = process};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!start(&d)) {
+        _exit(PR_EXIT_FAILED); /* threads may be running: nothing was claimed, so nothing is lost */
+    }
+    wait_for_signal(&signals, process);
+    stop(&d);
+    return 0;
+}
+
+static void set_log(const struct pr_options *opt) {
+    static const enum pr_log_level levels[] = {PR_LOG_DEBUG, PR_LOG_INFO, PR_LOG_WARN, PR_LOG_ERROR};
+    pr_log_init(levels[opt->log.level], opt->log.format == PR_OPT_LOG_JSON ? PR_LOG_JSON : PR_LOG_LOGFMT, STDERR_FILENO);
+}
+
+int main(int argc, char **argv) {
+    static struct pr_process process;
+    struct pr_options options;
+    struct pr_conf conf;
+    struct pr_buf out;
+    pr_buf_init(&out, PR_OUT_MAX);
+    int status = 0;
+    enum pr_options_action action = pr_options_load(&options, &conf, argc, argv, environ, &out);
+    process.opt = &options;
+    pr_shapes_init(&process.shapes);
+    json_object_seed(0);
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    switch (action) {
+    case PR_OPTIONS_VERSION:
+        printf("postrider-dispatcher %s\n", POSTRIDER_VERSION);
+        break;
+    case PR_OPTIONS_PRINTED:
+        fputs(pr_buf_text(&out), stdout);
+        break;
+    case PR_OPTIONS_USAGE:
+        fputs(pr_buf_text(&out), stderr);
+        status = PR_EXIT_USAGE;
+        break;
+    case PR_OPTIONS_CHECK_CONFIG:
+        set_log(&options);
+        status = pr_check_config(&process, stdout) == 0 ? 0 : PR_EXIT_FAILED;
+        break;
+    case PR_OPTIONS_RUN:
+        set_log(&options);
+        status = run(&process);
+        break;
+    }
+    curl_global_cleanup();
+    pr_conf_free(&conf);
+    pr_buf_free(&out);
+    return status;
+}

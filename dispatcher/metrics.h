@@ -1,0 +1,28 @@
+/* What the dispatcher counts: the places of its metrics in the table. */
+#ifndef PR_DISPATCHER_METRICS_H
+#define PR_DISPATCHER_METRICS_H
+
+#include "base/metric.h"
+
+enum pr_dispatcher_metric {
+    PR_METRIC_RECORDS,
+    PR_METRIC_CLAIMED,
+    PR_METRIC_REQUESTS,
+    PR_METRIC_OUTCOMES,
+    PR_METRIC_SETTLED,
+    PR_METRIC_DEFERRED,
+    PR_METRIC_RETURNED,
+    PR_METRIC_MISPLACED,
+    PR_METRIC_JOBS,
+    PR_METRIC_IN_FLIGHT,
+    PR_METRIC_EVENT_TO_POST,
+    PR_METRIC_LATENCY,
+    PR_METRIC_TARDINESS,
+    PR_METRIC_LEASE,
+    PR_METRIC_PARTITIONS_AHEAD,
+    PR_METRICS,
+};
+
+extern struct pr_metric_def pr_metric_defs[PR_METRICS];
+
+#endif

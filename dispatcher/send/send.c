@@ -1,0 +1,316 @@
+/* Ready jobs to curl, one token each; the guard that curl asks right before it sends; answers to the table of outcomes. */
+#include "send/send.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "claim/claim.h"
+#include "core/retry.h"
+#include "core/verdict.h"
+#include "metrics.h"
+#include "send/http.h"
+#include "send/secret.h"
+
+#include <bsd/stdlib.h>
+#include <stdlib.h>
+
+enum { PR_STOP_SENDER_NS = 60 * 1000, PR_URL_MAX = 1024 };
+static const int64_t second_ns = 1000000000;
+static struct pr_log_limit stops = PR_LOG_LIMIT(10);
+
+/* ---- the guard ---- */
+
+/* Reads the clocks anew: between the turn and this moment the process may have been frozen. */
+static bool may_send(void *arg, void *job_arg) {
+    struct pr_lane *lane = arg;
+    const struct pr_job *job = job_arg;
+    return pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) && pr_clock_mono_ns() < job->expires_ns &&
+           !atomic_load_explicit(&lane->process->is_stopping, memory_order_relaxed);
+}
+
+/* ---- answers ---- */
+
+static void count(struct pr_lane *lane, const struct pr_job *job, const char *fate, const char *reason) {
+    pr_stat_add(&lane->stat, lane->now_us, job->tenant->id, job->sender->id, (int16_t)job->category, fate, reason);
+}
+
+static void park(struct pr_lane *lane, struct pr_job *job, int16_t state, int64_t wait_us) {
+    count(lane, job, state == PR_STATE_UNKNOWN ? "unknown" : "deferred", job->outcome.reason);
+    pr_job_park(job, state, job->outcome.reason, PR_TIME_NONE, wait_us / 1000);
+    pr_lane_settle(lane, job, PR_WRITE_PARK | PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+}
+
+static void reject(struct pr_lane *lane, struct pr_job *job, const char *reason) {
+    job->outcome.kind = PR_OUTCOME_REJECT;
+    job->outcome.reason = reason;
+    job->gives_back = true;
+    count(lane, job, "refused", reason);
+    pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+}
+
+/* A short retry waits in the lane; its outcome is durable before the next request, so that a crash leaves one attempt unrecorded at most. */
+static void retry(struct pr_lane *lane, struct pr_job *job) {
+    const struct pr_backoff *backoff = &pr_backoff_default;
+    uint64_t random = ((uint64_t)arc4random() << 32) | arc4random();
+    uint32_t tries = job->lane_tries++; /* the wait grows with every retry, whoever's fault it was */
+    job->tries += job->outcome.charges_try;
+    if ((uint32_t)job->tries >= backoff->tries_max) {
+        reject(lane, job, job->outcome.reason);
+        return;
+    }
+    int64_t wait_us = job->outcome.scope == PR_SCOPE_PAIR ? pr_backoff_pair(tries) : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
+    if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
+        pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, second_ns);
+    }
+    if (job->lane_wait_us + wait_us > backoff->lane_us) {
+        park(lane, job, PR_STATE_DEFERRED, wait_us);
+        return;
+    }
+    job->lane_wait_us += wait_us;
+    job->parking.wait_ms = wait_us / 1000;
+    pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_WAIT);
+}
+
+static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
+    int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
+    if (pr_shapes_stop(&lane->process->shapes, job->sender->id, until_ns)) {
+        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped",
+                       "sender=%.*s reason=%s code=%d text=%s", PR_SPAN_ARG(job->sender->name), job->outcome.reason, job->outcome.code,
+                       "nothing is sent by it for 60 s or until its token file changes");
+    }
+    park(lane, job, PR_STATE_DEFERRED, PR_STOP_SENDER_NS * INT64_C(1000));
+}
+
+/* Refused by our own guard before a byte left: no attempt at all. Written back when the lease or a stop was why, refused when it expired. */
+static void not_let(struct pr_lane *lane, struct pr_job *job) {
+    job->attempt--;
+    if (pr_clock_mono_ns() >= job->expires_ns) {
+        job->gives_back = true;
+        job->aside_reason = "expired";
+        count(lane, job, "refused", "expired");
+        pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);
+    } else {
+        pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, job->is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
+    }
+}
+
+static void act(struct pr_lane *lane, struct pr_job *job) {
+    switch (job->outcome.kind) {
+    case PR_OUTCOME_ACCEPTED:
+        count(lane, job, "sent", job->outcome.is_held ? "held" : "");
+        pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+        break;
+    case PR_OUTCOME_RETRY:
+        retry(lane, job);
+        break;
+    case PR_OUTCOME_DEFER:
+        job->tries += job->outcome.charges_try;
+        park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
+        break;
+    case PR_OUTCOME_REJECT:
+        reject(lane, job, job->outcome.reason);
+        break;
+    case PR_OUTCOME_STOP_TEMPLATE:
+        pr_log_limited(&stops, PR_LOG_ERROR, "template_stopped", "template=%.*s language=%.*s reason=%s code=%d",
+                       PR_SPAN_ARG(job->choice.tpl->name), PR_SPAN_ARG(job->choice.tpl->language), job->outcome.reason, job->outcome.code);
+        if (job->outcome.wait_us > 0) {
+            park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
+        } else {
+            reject(lane, job, job->outcome.reason);
+        }
+        break;
+    case PR_OUTCOME_STOP_SENDER:
+        stop_sender(lane, job);
+        break;
+    case PR_OUTCOME_UNKNOWN:
+        park(lane, job, PR_STATE_UNKNOWN, lane->process->opt->dispatch.reconcile_window_ms * INT64_C(1000));
+        break;
+    }
+}
+
+static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
+    struct pr_lane *lane = arg;
+    struct pr_job *job = job_arg;
+    atomic_fetch_sub(&lane->process->on_wire, 1);
+    int64_t took_us = (pr_clock_mono_ns() - job->started_ns) / 1000;
+    job->latency_ms = (int32_t)(took_us / 1000);
+    job->http_status = (int16_t)answer->http_status;
+    if (answer->transport == PR_TRANSPORT_NOT_LET) {
+        not_let(lane, job);
+        return;
+    }
+    pr_outcome_classify(answer, &job->outcome);
+    if (job->outcome.kind == PR_OUTCOME_UNKNOWN) {
+        job->outcome.reason = "unknown";
+    }
+    pr_metric_observe(lane->metric, PR_METRIC_LATENCY, 0, took_us);
+    pr_metric_add(lane->metric, PR_METRIC_OUTCOMES, (uint32_t)job->outcome.kind, 1);
+    act(lane, job);
+}
+
+/* ---- handing over ---- */
+
+static void url_of(const struct pr_lane *lane, const struct pr_sender *sender, struct pr_buf *url) {
+    const struct pr_options *opt = lane->process->opt;
+    switch (sender->provider) {
+    case PR_PROVIDER_CLOUD_API:
+        pr_buf_printf(url, "%s/%.*s/messages", opt->provider.cloud_api_url, PR_SPAN_ARG(sender->account));
+        break;
+    case PR_PROVIDER_360DIALOG:
+        pr_buf_printf(url, "%s/messages", opt->provider.d360_url);
+        break;
+    }
+}
+
+static void observe_start(struct pr_lane *lane, const struct pr_job *job) {
+    pr_metric_add(lane->metric, PR_METRIC_REQUESTS, 0, 1);
+    if (job->attempt == 1 && job->gen == 0 && job->origin.kafka_us != PR_TIME_NONE) {
+        pr_metric_observe(lane->metric, PR_METRIC_EVENT_TO_POST, 0, pr_clock_real_us() - job->origin.kafka_us);
+    }
+}
+
+/* A re-tried job's callback data must name its new attempt: the number stands in the body, so that is written again. */
+static bool renumber(struct pr_job *job) {
+    char old[PR_CALLBACK_TEXT], new[PR_CALLBACK_TEXT];
+    struct pr_callback callback = {.tenant = job->tenant->id, .day = job->identity.day, .id = job->identity.id,
+                                   .attempt = (uint32_t)job->attempt, .partition = (uint16_t)job->origin.part};
+    int old_n = pr_callback_format(&callback, old);
+    callback.attempt++;
+    int new_n = pr_callback_format(&callback, new);
+    char *at = old_n == new_n ? memmem(job->body.p, job->body.n, old, (size_t)old_n) : NULL;
+    if (at) {
+        memcpy(at, new, (size_t)new_n);
+    }
+    return at != NULL;
+}
+
+static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job, struct curl_slist *headers) {
+    struct pr_buf url;
+    pr_buf_init(&url, PR_URL_MAX);
+    url_of(lane, job->sender, &url);
+    TAILQ_REMOVE(&entry->ready, job, queue);
+    job->is_queued = false;
+    entry->ready_n--;
+    pr_job_move(&lane->jobs, job, PR_JOB_SENDING);
+    job->started_ns = pr_clock_mono_ns();
+    job->attempt++;
+    atomic_fetch_add(&lane->process->on_wire, 1);
+    observe_start(lane, job);
+    if (url.failed || !pr_http_start(lane->http, pr_buf_text(&url), headers, pr_buf_span(&job->body), job)) {
+        struct pr_answer none = {.transport = PR_TRANSPORT_NOT_SENT};
+        answered(lane, job, &none);
+    }
+    pr_buf_free(&url);
+}
+
+static void no_token(struct pr_lane *lane, struct pr_lane_sender *entry, const char *why) {
+    int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
+    if (pr_shapes_stop(&lane->process->shapes, entry->id, until_ns)) {
+        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s text=%s", PR_SPAN_ARG(entry->sender->name), why);
+    }
+}
+
+/* What was claimed for a sender that stopped goes back and is decided again: another sender may take it. */
+static void take_back_all(struct pr_lane *lane, struct pr_lane_sender *entry) {
+    struct pr_job *job = NULL;
+    while ((job = TAILQ_FIRST(&entry->ready)) != NULL) {
+        pr_lane_take_back(lane, job, PR_NEXT_GATE);
+    }
+}
+
+static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
+    const char *why = "";
+    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns);
+    if (version != entry->secret_version) {
+        entry->secret_version = version;
+        if (pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
+            pr_log_info("sender_resumed", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
+        }
+    }
+    struct curl_slist *headers = pr_secrets_headers(lane->secrets, entry->sender, lane->now_ns, &why);
+    if (!headers) {
+        no_token(lane, entry, why);
+    }
+    if (!headers || !pr_shapes_is_up(&lane->process->shapes, entry->id, lane->now_ns + second_ns * 2)) {
+        take_back_all(lane, entry);
+        return;
+    }
+    struct pr_job *job = NULL;
+    while ((job = TAILQ_FIRST(&entry->ready)) != NULL && pr_http_has_room(lane->http)) {
+        int64_t wait_ns = 0;
+        if (job->epoch != atomic_load(&lane->process->epoch)) {
+            pr_lane_take_back(lane, job, PR_NEXT_GATE); /* claimed under a lease that was lost since, and never sent */
+            continue;
+        }
+        if (!pr_shapes_take(&lane->process->shapes, entry->id, lane->now_ns, &wait_ns)) {
+            pr_lane_wake_at(lane, lane->now_ns + wait_ns);
+            return;
+        }
+        hand_over(lane, entry, job, headers);
+    }
+}
+
+static void wake_waiting(struct pr_lane *lane) {
+    struct pr_heap_node *node = NULL;
+    while ((node = pr_heap_first(&lane->timers)) != NULL && node->key <= lane->now_ns) {
+        struct pr_job *job = PR_CONTAINER_OF(pr_heap_pop(&lane->timers), struct pr_job, timer);
+        bool is_ours = job->epoch == atomic_load(&lane->process->epoch);
+        if (job->state == PR_JOB_WAITING && is_ours && renumber(job)) {
+            pr_job_move(&lane->jobs, job, PR_JOB_READY);
+            TAILQ_INSERT_TAIL(&job->lane_sender->ready, job, queue);
+            job->lane_sender->ready_n++;
+            job->is_queued = true;
+        } else if (job->state == PR_JOB_WAITING) {
+            pr_lane_take_back(lane, job, PR_NEXT_GATE); /* claimed under another epoch, or a body without its number: claim and render again */
+        } else {
+            TAILQ_INSERT_TAIL(&lane->passed, job, queue); /* held: asks again with its gate closed */
+            job->is_queued = true;
+        }
+    }
+    if (node) {
+        pr_lane_wake_at(lane, node->key);
+    }
+}
+
+/* ---- the room ---- */
+
+bool pr_send_open(struct pr_lane *lane) {
+    const struct pr_options *opt = lane->process->opt;
+    lane->secrets = calloc(1, sizeof(*lane->secrets));
+    if (!lane->secrets) {
+        return false;
+    }
+    struct pr_http_options http = {
+        .timeout_ms = opt->provider.timeout_ms,
+        .connect_timeout_ms = opt->provider.connect_timeout_ms,
+        .in_flight_max = (uint32_t)opt->dispatch.in_flight,
+        .may_send = may_send,
+        .done = answered,
+        .arg = lane,
+    };
+    pr_secrets_init(lane->secrets, opt->dispatch.secrets_dir);
+    lane->http = pr_http_new(lane->base, &http);
+    return lane->http != NULL;
+}
+
+void pr_send_turn(struct pr_lane *lane) {
+    wake_waiting(lane);
+    if (!lane->is_fenced && !lane->is_draining) {
+        for (size_t i = 0; i < lane->senders_n; i++) {
+            if (lane->senders[i]->ready_n > 0) {
+                serve(lane, lane->senders[i]);
+            }
+        }
+    }
+    if (lane->is_draining && lane->now_ns >= lane->drain_end_ns - second_ns && pr_http_in_flight(lane->http) > 0) {
+        pr_http_abort(lane->http); /* a second is left to write down that their fate is unknown */
+    }
+}
+
+void pr_send_close(struct pr_lane *lane) {
+    if (lane->http) {
+        pr_http_abort(lane->http);
+    }
+    pr_http_free(lane->http);
+    pr_secrets_free(lane->secrets);
+    free(lane->secrets);
+}

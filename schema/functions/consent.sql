@@ -1,0 +1,86 @@
+-- Contacts and consent: what control events, imports and the platform's opt-outs change. Newest wins; on a tie a revocation.
+
+-- The mask that the claim reads, from the history.
+create or replace function postrider.refresh_consent_v1(p_tenant int, p_contact bigint[]) returns void
+    language plpgsql volatile as $$
+begin
+    with changed as (
+        update postrider.contact k set consent = n.mask
+        from (select u.contact, coalesce(sum(1 << c.category) filter (where c.is_granted), 0)::smallint as mask
+              from unnest(p_contact) as u (contact)
+              cross join generate_series(0, 3) as g (category)
+              cross join lateral (select h.category, h.is_granted from postrider.consent h
+                                  where h.tenant = p_tenant and h.contact = u.contact and h.category = g.category
+                                  order by h.at desc, h.is_granted limit 1) c
+              group by u.contact) n
+        where k.tenant = p_tenant and k.id = n.contact and k.consent <> n.mask
+        returning k.id)
+    insert into postrider.control (tenant, kind, target) select p_tenant, 'contact', changed.id::text from changed order by changed.id;
+end $$;
+
+-- The contact's row, made when there is none.
+create or replace function postrider.contact_of_v1(p_tenant int, p_address text) returns bigint
+    language plpgsql volatile as $$
+declare
+    v_id bigint;
+begin
+    select c.id into v_id from postrider.contact c where c.tenant = p_tenant and c.address = p_address;
+    if not found then
+        insert into postrider.contact (tenant, address) values (p_tenant, p_address)
+        on conflict (tenant, address) do nothing;
+        select c.id into v_id from postrider.contact c where c.tenant = p_tenant and c.address = p_address;
+    end if;
+    return v_id;
+end $$;
+
+-- Grants or revokes categories (a mask of bits). Stored under min(p_at, now): a clock ahead of ours cannot win over what comes later.
+create or replace function postrider.consent_v1(
+    p_tenant int, p_address text, p_event uuid, p_categories smallint, p_is_granted boolean, p_at timestamptz, p_how text, p_evidence text,
+    p_business_name text)
+    returns void language plpgsql volatile as $$
+declare
+    v_contact bigint := postrider.contact_of_v1(p_tenant, p_address);
+    v_at timestamptz := least(coalesce(p_at, postrider.clock()), postrider.clock());
+begin
+    perform from postrider.contact c where c.tenant = p_tenant and c.id = v_contact for update;
+    insert into postrider.consent (tenant, contact, category, event, at, is_granted, how, evidence, business_name)
+    select p_tenant, v_contact, g.category, p_event, v_at, p_is_granted, coalesce(p_how, ''), coalesce(p_evidence, ''), coalesce(p_business_name, '')
+    from generate_series(0, 3) as g (category) where (p_categories::int >> g.category) & 1 = 1
+    on conflict do nothing;
+    perform postrider.refresh_consent_v1(p_tenant, array[v_contact]);
+end $$;
+
+-- contact.updated: only if later than what is stored; null leaves a field alone.
+create or replace function postrider.contact_v1(
+    p_tenant int, p_address text, p_at timestamptz, p_locale text, p_zone text, p_tags text[], p_is_suppressed boolean, p_window_until timestamptz)
+    returns void language plpgsql volatile as $$
+declare
+    v_contact bigint := postrider.contact_of_v1(p_tenant, p_address);
+    v_at timestamptz := least(coalesce(p_at, postrider.clock()), postrider.clock());
+    v_was boolean;
+begin
+    select c.is_suppressed into v_was from postrider.contact c where c.tenant = p_tenant and c.id = v_contact for update;
+    update postrider.contact c
+    set locale = coalesce(p_locale, c.locale), zone = coalesce(p_zone, c.zone), tags = coalesce(p_tags, c.tags),
+        is_suppressed = coalesce(p_is_suppressed, c.is_suppressed), window_until = greatest(c.window_until, p_window_until), updated_at = v_at
+    where c.tenant = p_tenant and c.id = v_contact and c.updated_at < v_at;
+    if found and p_is_suppressed and not v_was then
+        insert into postrider.control (tenant, kind, target) values (p_tenant, 'contact', v_contact::text);
+    end if;
+end $$;
+
+-- One control event of the record stream: applied and noted by origin in one transaction. p_kind 1 contact.updated, 2 granted, 3 revoked.
+create or replace function postrider.apply_event_v1(
+    p_kind int, p_tenant int, p_address text, p_event uuid, p_at timestamptz, p_categories smallint, p_how text, p_evidence text,
+    p_business_name text, p_locale text, p_zone text, p_is_suppressed boolean, p_kafka_at timestamptz, p_topic smallint, p_part int, p_off bigint,
+    p_type text)
+    returns void language plpgsql volatile as $$
+begin
+    if p_kind = 1 then
+        perform postrider.contact_v1(p_tenant, p_address, p_at, p_locale, p_zone, null, p_is_suppressed, null);
+    else
+        perform postrider.consent_v1(p_tenant, p_address, p_event, p_categories, p_kind = 2, p_at, p_how, p_evidence, p_business_name);
+    end if;
+    perform postrider.aside_v1(array[p_kafka_at], array[p_topic], array[p_part], array[p_off], array['applied'], array[p_type],
+                               array[p_tenant], array[p_type], array[null::uuid]);
+end $$;

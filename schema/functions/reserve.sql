@@ -1,0 +1,154 @@
+-- Exact quota: who of a batch may be reached now, and the slots given back by definite failures.
+
+-- Gives back the slots that failed messages alone made and still hold. The caller holds the pool's lock.
+create or replace function postrider.give_back_v1(p_tenant int, p_pool int, p_contact bigint[], p_id uuid[])
+    returns void language plpgsql volatile
+    set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+begin
+    with freed as (
+        delete from postrider.reach r using unnest(p_contact, p_id) as u (contact, id)
+        where r.tenant = p_tenant and r.pool = p_pool and r.contact = u.contact and r.sole = u.id
+        returning r.minute),
+    per as (select minute, count(*)::int as n from freed group by minute order by minute)
+    update postrider.bucket b set n = b.n - per.n
+    from per where b.tenant = p_tenant and b.pool = p_pool and b.minute = per.minute;
+end $$;
+
+-- The lock and the moment: the pool's stamp never goes back, whatever the clock does.
+create or replace function postrider.lock_pool_v1(p_tenant int, p_pool int, out minute int, out people_max int, out reserve int)
+    language plpgsql volatile as $$
+declare
+    v_last bigint;
+begin
+    select q.last_minute, q.people_max, ceil(q.people_max * q.reserve_pct / 100.0)
+    into v_last, people_max, reserve
+    from postrider.quota_pool q where q.tenant = p_tenant and q.id = p_pool for update;
+    minute := greatest(ceil(extract(epoch from postrider.clock()) / 60), v_last);
+    if minute <> v_last then
+        update postrider.quota_pool q set last_minute = lock_pool_v1.minute where q.tenant = p_tenant and q.id = p_pool;
+    end if;
+end $$;
+
+-- Minutes a hit counts: 24 h, and 3 min because the platform counts from the send, not from the claim.
+create or replace function postrider.slot_minutes() returns int language sql immutable parallel safe as 'select 1443';
+
+-- People inside the window. Own statement after the lock: a statement that locks and reads at once reads what was before the lock.
+create or replace function postrider.pool_used_v1(p_tenant int, p_pool int, p_minute int) returns int
+    language sql stable as $$
+    select coalesce(sum(b.n), 0)::int from postrider.bucket b
+    where b.tenant = p_tenant and b.pool = p_pool and b.minute > p_minute - postrider.slot_minutes()
+$$;
+
+-- Admits as many of the batch as the pool has room for and returns the minute; p_denied are positions in the arrays.
+-- Contacts must be distinct. Transactional ones go first; marketing leaves the reserve alone.
+create or replace function postrider.reserve_v1(
+    p_tenant int, p_pool int, p_contact bigint[], p_category smallint[], p_id uuid[],
+    p_back_contact bigint[], p_back_id uuid[], out o_minute int, out o_denied int[])
+    language plpgsql volatile
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    v_pool record;
+    v_used int;
+    v_old int;
+    v_hit boolean[];
+    v_was int[];
+    v_sole uuid[];
+    v_room int;
+    v_room_marketing int;
+begin
+    select * into v_pool from postrider.lock_pool_v1(p_tenant, p_pool);
+    o_minute := v_pool.minute;
+    if coalesce(cardinality(p_back_id), 0) > 0 then
+        perform postrider.give_back_v1(p_tenant, p_pool, p_back_contact, p_back_id);
+    end if;
+    v_old := o_minute - postrider.slot_minutes();
+    v_used := postrider.pool_used_v1(p_tenant, p_pool, o_minute);
+
+    select array_agg(coalesce(r.minute > v_old, false) order by u.ord), array_agg(r.minute order by u.ord),
+           array_agg(r.sole order by u.ord)
+    into v_hit, v_was, v_sole
+    from unnest(p_contact) with ordinality as u (contact, ord)
+    left join lateral (select x.minute, x.sole from postrider.reach x
+                       where x.tenant = p_tenant and x.pool = p_pool and x.contact = u.contact limit 1) r on true;
+
+    v_room := greatest(coalesce(v_pool.people_max, 2147483647) - v_used, 0);
+    v_room_marketing := greatest(coalesce(v_pool.people_max - v_pool.reserve, 2147483647) - v_used, 0);
+    select coalesce(array_agg(z.ord), '{}') into o_denied from (
+        select y.ord, y.is_marketing, row_number() over (order by y.is_marketing, y.ord) as nth
+        from (select u.ord::int, u.category = 1 as is_marketing
+              from unnest(p_category, v_hit) with ordinality as u (category, hit, ord) where not u.hit) y) z
+    where z.nth > case when z.is_marketing then v_room_marketing else v_room end;
+
+    with admitted as (
+        select u.contact, u.id, u.hit, u.was, u.sole
+        from unnest(p_contact, p_id, v_hit, v_was, v_sole) with ordinality as u (contact, id, hit, was, sole, ord)
+        where u.ord <> all (o_denied) order by u.contact),
+    moved as (
+        insert into postrider.reach as r (tenant, pool, contact, minute, sole)
+        select p_tenant, p_pool, a.contact, o_minute, case when a.hit and a.sole is distinct from a.id then null else a.id end
+        from admitted a order by a.contact
+        on conflict (tenant, pool, contact) do update set minute = excluded.minute, sole = excluded.sole),
+    delta as (
+        select d.minute, sum(d.n)::int as n
+        from (select o_minute as minute, count(*) as n from admitted
+              union all
+              select a.was, -count(*) from admitted a where a.hit group by a.was) d
+        group by d.minute having sum(d.n) <> 0 order by d.minute)
+    insert into postrider.bucket as b (tenant, pool, minute, n)
+    select p_tenant, p_pool, d.minute, d.n from delta d order by d.minute
+    on conflict (tenant, pool, minute) do update set n = b.n + excluded.n;
+
+    delete from postrider.bucket b where b.tenant = p_tenant and b.pool = p_pool and b.minute <= v_old;
+end $$;
+
+-- The slots of definite failures when no claim of the pool comes along to give them back.
+create or replace function postrider.release_v1(p_tenant int, p_pool int, p_contact bigint[], p_id uuid[]) returns void
+    language plpgsql volatile as $$
+begin
+    perform postrider.lock_pool_v1(p_tenant, p_pool);
+    perform postrider.give_back_v1(p_tenant, p_pool, p_contact, p_id);
+end $$;
+
+-- Wakes people who sleep for quota: at most the room minus those awake already, transactional first, oldest first, each with
+-- all that waits for them. A pool that another process is at is left to it.
+create or replace function postrider.wake_v1(p_tenant int, p_pool int) returns bigint
+    language plpgsql volatile
+    set jit = off set enable_seqscan = off as $$
+declare
+    v_pool record;
+    v_free int;
+    v_awake int;
+    v_people bigint[];
+    v_more bigint[];
+    v_woken bigint := 0;
+begin
+    perform from postrider.quota_pool q where q.tenant = p_tenant and q.id = p_pool for update skip locked;
+    if not found then
+        return 0;
+    end if;
+    select * into v_pool from postrider.lock_pool_v1(p_tenant, p_pool);
+    v_free := coalesce(v_pool.people_max, 1000000) - postrider.pool_used_v1(p_tenant, p_pool, v_pool.minute);
+    select count(distinct d.contact) into v_awake from postrider.deferred d
+    where d.tenant = p_tenant and d.pool = p_pool and d.reason = 'quota' and not d.is_asleep;
+    v_free := v_free - v_awake;
+    if v_free <= 0 then
+        return 0;
+    end if;
+    select coalesce(array_agg(distinct x.contact), '{}') into v_people from (
+        select d.contact from postrider.deferred d
+        where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1) = false
+        order by d.since limit v_free) x;
+    v_free := v_free - cardinality(v_people) - coalesce(v_pool.reserve, 0);
+    if v_free > 0 then
+        select coalesce(array_agg(distinct x.contact), '{}') into v_more from (
+            select d.contact from postrider.deferred d
+            where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1) = true
+              and d.contact <> all (v_people)
+            order by d.since limit v_free) x;
+        v_people := v_people || v_more;
+    end if;
+    update postrider.deferred d set is_asleep = false, due = postrider.clock()
+    where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and d.contact = any (v_people);
+    get diagnostics v_woken = row_count;
+    return v_woken;
+end $$;
