@@ -12,7 +12,7 @@
 static const char fates_sql[] =
     "with since as (select coalesce(postrider.clock() - $1::interval, '-infinity') as at,\n"
     "                      coalesce(((postrider.clock() - $1::interval) at time zone 'UTC')::date - 1, '-infinity') as day)\n"
-    "select f.fate, coalesce(f.reason, ''), count(*) from postrider.fate f\n"
+    "select f.fate, coalesce(f.reason, case when f.state = 5 then 'redriven' else '' end), count(*) from postrider.fate f\n"
     "where f.day >= (select day from since) and f.at >= (select at from since) and f.fate <> 'dead' group by 1, 2\n"
     "union all\n"
     "select a.kind, case a.kind when 'refused' then a.reason else '' end, count(*) from postrider.aside a\n"

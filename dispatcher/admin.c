@@ -39,7 +39,8 @@ static unsigned readyz(const struct pr_admin *admin, struct pr_buf *page) {
     bool has_lease = pr_process_has_lease(admin->process);
     int assigned = pr_consumer_assigned(admin->consumer);
     bool is_stopping = atomic_load(&admin->process->is_stopping);
-    pr_buf_printf(page, "lease %s\npartitions %d\n%s", has_lease ? "held" : "lost", assigned, is_stopping ? "stopping\n" : "");
+    pr_buf_printf(page, "lease %s\npartitions %d\n%s", has_lease ? "held" : "lost", assigned,
+                  is_stopping ? "stopping\n" : "");
     return has_lease && assigned > 0 && !is_stopping ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
@@ -58,8 +59,8 @@ static unsigned page_of(const struct pr_admin *admin, const char *url, struct pr
     return MHD_HTTP_NOT_FOUND;
 }
 
-static enum MHD_Result serve(void *arg, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                             const char *data, size_t *data_n, void **state) {
+static enum MHD_Result serve(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                             const char *version, const char *data, size_t *data_n, void **state) {
     const struct pr_admin *admin = arg;
     (void)version, (void)data, (void)data_n, (void)state;
     struct pr_buf page;
@@ -72,7 +73,8 @@ static enum MHD_Result serve(void *arg, struct MHD_Connection *connection, const
     struct MHD_Response *response = MHD_create_response_from_buffer(text.n, page.p, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result result = MHD_NO;
     if (response) {
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                      "text/plain; version=0.0.4; charset=utf-8");
         result = MHD_queue_response(connection, status, response);
         MHD_destroy_response(response);
     }
@@ -98,7 +100,8 @@ struct pr_admin *pr_admin_new(const char *listen, struct pr_process *process, st
                               const struct pr_consumer *consumer, char *why, size_t why_size) {
     struct sockaddr_in at;
     if (!address_of(listen, &at)) {
-        (void)snprintf(why, why_size, "admin.listen = %s: must be an IPv4 address and a port, such as 127.0.0.1:9464", listen);
+        (void)snprintf(why, why_size, "admin.listen = %s: must be an IPv4 address and a port, such as 127.0.0.1:9464",
+                       listen);
         return NULL;
     }
     struct pr_admin *admin = calloc(1, sizeof(*admin));
@@ -106,9 +109,10 @@ struct pr_admin *pr_admin_new(const char *listen, struct pr_process *process, st
         return NULL;
     }
     *admin = (struct pr_admin){.process = process, .lanes = lanes, .lanes_n = lanes_n, .consumer = consumer};
-    admin->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, ntohs(at.sin_port), NULL, NULL, serve, admin,
-                                     MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT, 32U,
-                                     MHD_OPTION_CONNECTION_TIMEOUT, 10U, MHD_OPTION_END);
+    admin->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, ntohs(at.sin_port), NULL, NULL, serve, admin,
+                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT, 32U,
+                         MHD_OPTION_CONNECTION_TIMEOUT, 10U, MHD_OPTION_END);
     if (!admin->daemon) {
         (void)snprintf(why, why_size, "cannot listen on %s: %s: choose another admin.listen, or \"\" for none", listen,
                        strerrordesc_np(errno));

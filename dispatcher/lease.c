@@ -28,7 +28,8 @@ struct pr_lease {
 static bool connect_pg(struct pr_lease *lease, char *why, size_t why_size) {
     const char *keys[] = {"dbname", "application_name", "connect_timeout", "options", NULL};
     char options[64];
-    (void)snprintf(options, sizeof(options), "-c statement_timeout=%lld", (long long)lease->process->opt->dispatch.heartbeat_ms * 2);
+    (void)snprintf(options, sizeof(options), "-c statement_timeout=%lld",
+                   (long long)lease->process->opt->dispatch.heartbeat_ms * 2);
     const char *values[] = {lease->process->opt->postgres.conninfo, "postrider lease", "5", options, NULL};
     PQfinish(lease->pg);
     lease->pg = PQconnectdbParams(keys, values, 1);
@@ -61,7 +62,10 @@ static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
     const char *values[] = {lease->process->opt->dispatch.name, host, lease_ms};
     int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
-    PGresult *r = run(lease, "select id, epoch, (extract(epoch from now) * 1000000)::bigint from postrider.instance_start_v1($1, $2, $3)", 3, values);
+    PGresult *r = run(
+        lease,
+        "select id, epoch, (extract(epoch from now) * 1000000)::bigint from postrider.instance_start_v1($1, $2, $3)", 3,
+        values);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     if (is_ok) {
         atomic_store(&lease->process->owner, (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10));
@@ -85,7 +89,9 @@ static bool beat(struct pr_lease *lease, bool *is_over) {
     const char *values[] = {id, epoch, lease_ms};
     int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
-    PGresult *r = run(lease, "select (extract(epoch from now) * 1000000)::bigint from postrider.instance_beat_v1($1, $2, $3)", 3, values);
+    PGresult *r =
+        run(lease, "select (extract(epoch from now) * 1000000)::bigint from postrider.instance_beat_v1($1, $2, $3)", 3,
+            values);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     if (is_ok && PQntuples(r) == 1) {
         note_clock(lease, PQgetvalue(r, 0, 0), asked_us);
@@ -114,11 +120,15 @@ static void janitor(struct pr_lease *lease) {
     const char *values[] = {retention, ahead};
     PGresult *r = run(lease, "set statement_timeout = '60s'", 0, NULL);
     PQclear(r);
-    r = run(lease, "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), postrider.partition_ahead_v1()", 2, values);
+    r = run(
+        lease,
+        "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), postrider.partition_ahead_v1()",
+        2, values);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     int64_t days = is_ok ? strtoll(PQgetvalue(r, 0, 2), NULL, 10) : 0;
     if (!is_ok || days < 2) {
-        pr_log_error("ledger_partitions", "days_ahead=%lld text=%s", (long long)days, is_ok ? "too few" : PQresultErrorMessage(r));
+        pr_log_error("ledger_partitions", "days_ahead=%lld text=%s", (long long)days,
+                     is_ok ? "too few" : PQresultErrorMessage(r));
     }
     pr_metric_set(lease->metric, PR_METRIC_PARTITIONS_AHEAD, 0, days);
     PQclear(r);
@@ -137,7 +147,8 @@ static void once(struct pr_lease *lease) {
     (void)beat(lease, &is_over);
     if (is_over) {
         atomic_store(&lease->process->lease_end_ns, 0);
-        pr_log_limited(&failures, PR_LOG_ERROR, "lease_lost", "text=%s", "nothing is sent until what is on the wire is answered and a new epoch begins");
+        pr_log_limited(&failures, PR_LOG_ERROR, "lease_lost", "text=%s",
+                       "nothing is sent until what is on the wire is answered and a new epoch begins");
         if (is_wire_empty(lease) && !begin_epoch(lease, why, sizeof(why))) {
             pr_log_limited(&failures, PR_LOG_ERROR, "epoch_failed", "text=%s", why);
         }
@@ -164,7 +175,8 @@ static void *lease_main(void *arg) {
     return NULL;
 }
 
-struct pr_lease *pr_lease_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, char *why, size_t why_size) {
+struct pr_lease *pr_lease_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, char *why,
+                              size_t why_size) {
     struct pr_lease *lease = calloc(1, sizeof(*lease));
     if (!lease) {
         return NULL;

@@ -92,8 +92,8 @@ static bool start(struct dispatcher *d) {
             return fail("admin", why);
         }
     }
-    pr_log_info("started", "name=%s lanes=%zu topics=%d partitions=%d", opt->dispatch.name, d->lanes_n, d->process->topics_n,
-                d->process->partitions);
+    pr_log_info("started", "name=%s lanes=%zu topics=%d partitions=%d", opt->dispatch.name, d->lanes_n,
+                d->process->topics_n, d->process->partitions);
     return true;
 }
 
@@ -181,12 +181,8 @@ int main(int argc, char **argv) {
     json_object_seed(0);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     switch (action) {
-    case PR_OPTIONS_VERSION:
-        printf("postrider-dispatcher %s\n", POSTRIDER_VERSION);
-        break;
-    case PR_OPTIONS_PRINTED:
-        fputs(pr_buf_text(&out), stdout);
-        break;
+    case PR_OPTIONS_VERSION: printf("postrider-dispatcher %s\n", POSTRIDER_VERSION); break;
+    case PR_OPTIONS_PRINTED: fputs(pr_buf_text(&out), stdout); break;
     case PR_OPTIONS_USAGE:
         fputs(pr_buf_text(&out), stderr);
         status = PR_EXIT_USAGE;

@@ -23,8 +23,6 @@ struct pr_options {
     struct {
         struct pr_conf_list events; /* topics of backends' events; all with the same number of partitions */
         const char *broadcast;      /* "": not read */
-        const char *receipts;       /* "": not read */
-        const char *outcomes;       /* "": nothing is published */
     } topics;
     struct {
         const char *conninfo; /* never empty */

@@ -17,8 +17,9 @@ static bool restamp(PGconn *pg, int32_t partitions, char *why, size_t why_size) 
         char part[16];
         (void)snprintf(part, sizeof(part), "%d", pr_partition_of(pr_span_of(PQgetvalue(rows, i, 2)), partitions));
         const char *values[] = {PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1), part};
-        PGresult *r = PQexecParams(pg, "update postrider.deferred set part = $3 where tenant = $1 and contact = $2 and part <> $3", 3, NULL, values,
-                                   NULL, NULL, 0);
+        PGresult *r = PQexecParams(
+            pg, "update postrider.deferred set part = $3 where tenant = $1 and contact = $2 and part <> $3", 3, NULL,
+            values, NULL, NULL, 0);
         is_ok = PQresultStatus(r) == PGRES_COMMAND_OK;
         PQclear(r);
     }
@@ -44,7 +45,8 @@ static bool number_topic(PGconn *pg, struct pr_topic *topic, int32_t partitions,
     bool is_changed = !PQgetisnull(r, 0, 1) && strtol(PQgetvalue(r, 0, 1), NULL, 10) != partitions;
     PQclear(r);
     if (is_changed) {
-        pr_log_warn("partitions_changed", "topic=%s partitions=%d text=%s", topic->name, partitions, "waiting messages follow their recipients");
+        pr_log_warn("partitions_changed", "topic=%s partitions=%d text=%s", topic->name, partitions,
+                    "waiting messages follow their recipients");
         is_ok = restamp(pg, partitions, why, why_size);
     }
     r = PQexecParams(pg, "update postrider.topic set partitions = $2 where name = $1", 2, NULL, values, NULL, NULL, 0);
@@ -107,13 +109,15 @@ static int check_postgres(struct pr_process *process, FILE *out) {
         PQfinish(pg);
         return verdict(out, "postgres", false, text);
     }
-    PGresult *r = PQexec(pg, "select current_setting('server_version'), postrider.partition_ahead_v1(), current_setting('synchronous_commit')");
+    PGresult *r = PQexec(pg, "select current_setting('server_version'), postrider.partition_ahead_v1(), "
+                             "current_setting('synchronous_commit')");
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     if (is_ok) {
-        (void)snprintf(text, sizeof(text), "PostgreSQL %s, ledger made %s days ahead, synchronous_commit %s", PQgetvalue(r, 0, 0),
-                       PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 2));
+        (void)snprintf(text, sizeof(text), "PostgreSQL %s, ledger made %s days ahead, synchronous_commit %s",
+                       PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 2));
     } else {
-        (void)snprintf(text, sizeof(text), "the schema is not there or too old: run postrider migrate (%s)", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY));
+        (void)snprintf(text, sizeof(text), "the schema is not there or too old: run postrider migrate (%s)",
+                       PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY));
     }
     PQclear(r);
     PQfinish(pg);
@@ -139,10 +143,13 @@ static int check_tokens(struct pr_process *process, FILE *out) {
         char path[4096], text[4352];
         const char *secret = PQgetvalue(r, i, 1);
         const char *dir = process->opt->dispatch.secrets_dir;
-        (void)snprintf(path, sizeof(path), "%s%s%s", secret[0] == '/' ? "" : dir, secret[0] == '/' || !dir[0] ? "" : "/", secret);
+        (void)snprintf(path, sizeof(path), "%s%s%s", secret[0] == '/' ? "" : dir,
+                       secret[0] == '/' || !dir[0] ? "" : "/", secret);
         FILE *file = fopen(path, "re");
-        (void)snprintf(text, sizeof(text), file ? "sender %s: token file %s" : "sender %s: cannot read %s: put its token there, or correct token_file",
-                       PQgetvalue(r, i, 0), path);
+        (void)snprintf(
+            text, sizeof(text),
+            file ? "sender %s: token file %s" : "sender %s: cannot read %s: put its token there, or correct token_file",
+            PQgetvalue(r, i, 0), path);
         faults += verdict(out, "token", file != NULL, text);
         if (file) {
             fclose(file);
@@ -160,8 +167,10 @@ int pr_check_config(struct pr_process *process, FILE *out) {
     faults += check_kafka(process, out);
     faults += check_tokens(process, out);
     long long bound = (long long)opt->dispatch.lanes * (opt->dispatch.claim_ahead + opt->dispatch.in_flight);
-    (void)snprintf(text, sizeof(text), "one crash leaves at most %lld messages unknown (%lld lanes x (claim_ahead %lld + in_flight %lld))", bound,
-                   (long long)opt->dispatch.lanes, (long long)opt->dispatch.claim_ahead, (long long)opt->dispatch.in_flight);
+    (void)snprintf(text, sizeof(text),
+                   "one crash leaves at most %lld messages unknown (%lld lanes x (claim_ahead %lld + in_flight %lld))",
+                   bound, (long long)opt->dispatch.lanes, (long long)opt->dispatch.claim_ahead,
+                   (long long)opt->dispatch.in_flight);
     (void)verdict(out, "bound", true, text);
     return faults;
 }

@@ -35,7 +35,8 @@ struct admin {
 static json_t *show_reasons(const struct pr_stats *stats) {
     json_t *object = json_object();
     for (int i = PR_REASON_TOKEN; i < PR_REASONS; i++) {
-        (void)json_object_set_new(object, pr_reason_name((enum pr_reason)i), json_integer((json_int_t)stats->by_reason[i]));
+        (void)json_object_set_new(object, pr_reason_name((enum pr_reason)i),
+                                  json_integer((json_int_t)stats->by_reason[i]));
     }
     return object;
 }
@@ -53,8 +54,9 @@ static json_t *show_codes(const struct pr_stats *stats) {
 static json_t *show_numbers(const struct pr_sandbox *sandbox) {
     json_t *object = json_object();
     for (const struct pr_number *n = sandbox->numbers; n; n = n->hh.next) {
-        json_t *shown = json_pack("{s:I, s:I, s:I, s:I}", "accepted", (json_int_t)n->accepted, "rate", (json_int_t)n->rate.per_second,
-                                  "max_in_1s", (json_int_t)n->rate.second_max, "max_in_10s", (json_int_t)n->rate.ten_max);
+        json_t *shown = json_pack("{s:I, s:I, s:I, s:I}", "accepted", (json_int_t)n->accepted, "rate",
+                                  (json_int_t)n->rate.per_second, "max_in_1s", (json_int_t)n->rate.second_max,
+                                  "max_in_10s", (json_int_t)n->rate.ten_max);
         (void)json_object_set_new(object, n->phone_number_id, shown);
     }
     return object;
@@ -65,8 +67,9 @@ static json_t *show_portfolios(const struct pr_sandbox *sandbox) {
     int64_t now = pr_sandbox_now_us(sandbox);
     for (struct pr_portfolio *p = sandbox->portfolios; p; p = p->hh.next) {
         (void)pr_tier_fits(&p->tier, 0, now); /* lets those whose day is over leave the count */
-        json_t *shown = json_pack("{s:I, s:I, s:o}", "people", (json_int_t)p->tier.n, "people_max", (json_int_t)p->tier.n_max, "limit",
-                                  p->tier.limit < 0 ? json_null() : json_integer(p->tier.limit));
+        json_t *shown =
+            json_pack("{s:I, s:I, s:o}", "people", (json_int_t)p->tier.n, "people_max", (json_int_t)p->tier.n_max,
+                      "limit", p->tier.limit < 0 ? json_null() : json_integer(p->tier.limit));
         (void)json_object_set_new(object, p->id, shown);
     }
     return object;
@@ -84,12 +87,13 @@ static bool get_stats(struct admin *a) {
     const struct pr_sandbox *sandbox = a->sandbox;
     const struct pr_stats *s = &sandbox->stats;
     a->result = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)s->requests,
-        "accepted", (json_int_t)s->accepted, "refused", (json_int_t)s->refused, "callbacks_accepted", (json_int_t)sandbox->callbacks.n,
-        "callbacks_repeated", (json_int_t)s->callbacks_repeated, "accepted_without_callback", (json_int_t)s->accepted_without_callback,
-        "open", (json_int_t)s->open, "open_max", (json_int_t)s->open_max, "unanswered", (json_int_t)s->unanswered, "cut",
-        (json_int_t)s->cut, "reset", (json_int_t)s->reset, "hung", (json_int_t)s->hung, "connections", (json_int_t)s->connections,
-        "connected", (json_int_t)s->connected, "bad_requests", (json_int_t)s->bad_requests, "half_requests",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
+        (json_int_t)s->requests, "accepted", (json_int_t)s->accepted, "refused", (json_int_t)s->refused,
+        "callbacks_accepted", (json_int_t)sandbox->callbacks.n, "callbacks_repeated", (json_int_t)s->callbacks_repeated,
+        "accepted_without_callback", (json_int_t)s->accepted_without_callback, "open", (json_int_t)s->open, "open_max",
+        (json_int_t)s->open_max, "unanswered", (json_int_t)s->unanswered, "cut", (json_int_t)s->cut, "reset",
+        (json_int_t)s->reset, "hung", (json_int_t)s->hung, "connections", (json_int_t)s->connections, "connected",
+        (json_int_t)s->connected, "bad_requests", (json_int_t)s->bad_requests, "half_requests",
         (json_int_t)s->half_requests, "mark_read", (json_int_t)s->mark_read);
     pr_assert(a->result);
     (void)json_object_set_new(a->result, "refused_by_reason", show_reasons(s));
@@ -128,7 +132,8 @@ static bool get_record(struct admin *a) {
     struct pr_buf out;
     char extra[128];
     pr_buf_init(&out, RECORD_BYTES_MAX);
-    uint64_t last = pr_record_read(&a->sandbox->record, since, lines < LINES_MAX ? lines : LINES_MAX, &out, &is_complete);
+    uint64_t last =
+        pr_record_read(&a->sandbox->record, since, lines < LINES_MAX ? lines : LINES_MAX, &out, &is_complete);
     (void)snprintf(extra, sizeof extra, "X-Sandbox-Last: %llu\r\nX-Sandbox-Complete: %s\r\n", (unsigned long long)last,
                    is_complete ? "true" : "false");
     pr_answer_put(a->answer, 200, "application/x-ndjson", extra, pr_buf_span(&out));
@@ -149,7 +154,7 @@ static bool post_faults(struct admin *a) {
     }
     size_t i;
     json_t *item;
-    json_array_foreach(a->body, i, item) {
+    json_array_foreach (a->body, i, item) {
         if (!pr_faults_add(&a->sandbox->faults, item, 1, a->why, sizeof a->why)) {
             return false;
         }
@@ -182,7 +187,8 @@ static bool post_clock(struct admin *a) {
     offset += pr_read_number(&r, a->body, "advance_ms", 0, -most, most);
     if (!r.failed) {
         a->sandbox->clock_offset_us = offset * 1000;
-        a->result = json_pack("{s:I, s:I}", "clock_us", (json_int_t)pr_sandbox_now_us(a->sandbox), "clock_offset_ms", (json_int_t)offset);
+        a->result = json_pack("{s:I, s:I}", "clock_us", (json_int_t)pr_sandbox_now_us(a->sandbox), "clock_offset_ms",
+                              (json_int_t)offset);
     }
     return !r.failed;
 }
@@ -212,13 +218,14 @@ static bool post_reset(struct admin *a) {
     static const struct {
         const char *name;
         unsigned bit;
-    } parts[] = {{"limits", PR_RESET_LIMITS}, {"windows", PR_RESET_WINDOWS}, {"record", PR_RESET_RECORD}, {"stats", PR_RESET_STATS},
-                 {"faults", PR_RESET_FAULTS}, {"clock", PR_RESET_CLOCK},     {"receipts", PR_RESET_RECEIPTS}};
+    } parts[] = {{"limits", PR_RESET_LIMITS},    {"windows", PR_RESET_WINDOWS}, {"record", PR_RESET_RECORD},
+                 {"stats", PR_RESET_STATS},      {"faults", PR_RESET_FAULTS},   {"clock", PR_RESET_CLOCK},
+                 {"receipts", PR_RESET_RECEIPTS}};
     const json_t *only = json_object_get(a->body, "only");
     unsigned what = only ? 0 : PR_RESET_ALL;
     size_t i;
     json_t *item;
-    json_array_foreach(only, i, item) {
+    json_array_foreach (only, i, item) {
         unsigned bit = 0;
         for (size_t k = 0; json_is_string(item) && k < sizeof parts / sizeof parts[0]; k++) {
             bit = strcmp(json_string_value(item), parts[k].name) == 0 ? parts[k].bit : bit;
@@ -269,12 +276,12 @@ static const struct endpoint {
     const char *path;
     bool (*handle)(struct admin *a);
 } endpoints[] = {
-    {"GET", "/_sandbox/stats", get_stats},       {"GET", "/_sandbox/record", get_record},
-    {"GET", "/_sandbox/faults", get_faults},     {"POST", "/_sandbox/faults", post_faults},
+    {"GET", "/_sandbox/stats", get_stats},         {"GET", "/_sandbox/record", get_record},
+    {"GET", "/_sandbox/faults", get_faults},       {"POST", "/_sandbox/faults", post_faults},
     {"DELETE", "/_sandbox/faults", delete_faults}, {"POST", "/_sandbox/config", post_config},
-    {"POST", "/_sandbox/window", post_window},   {"POST", "/_sandbox/clock", post_clock},
+    {"POST", "/_sandbox/window", post_window},     {"POST", "/_sandbox/clock", post_clock},
     {"POST", "/_sandbox/template", post_template}, {"POST", "/_sandbox/reset", post_reset},
-    {"POST", "/_sandbox/cut", post_cut},         {"POST", "/_sandbox/listen", post_listen},
+    {"POST", "/_sandbox/cut", post_cut},           {"POST", "/_sandbox/listen", post_listen},
 };
 
 static void put_error(struct admin *a, int http, const char *why) {

@@ -89,39 +89,26 @@ const struct pr_error_kind *pr_error_kind(int code) {
 
 static const char *status_text(int http) {
     switch (http) {
-    case 200:
-        return "OK";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 411:
-        return "Length Required";
-    case 413:
-        return "Payload Too Large";
-    case 429:
-        return "Too Many Requests";
-    case 500:
-        return "Internal Server Error";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    default:
-        return "Status";
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 411: return "Length Required";
+    case 413: return "Payload Too Large";
+    case 429: return "Too Many Requests";
+    case 500: return "Internal Server Error";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    default: return "Status";
     }
 }
 
 void pr_answer_put(struct pr_answer *answer, int http, const char *type, const char *extra, struct pr_span body) {
     pr_buf_reset(answer->bytes);
-    pr_buf_printf(answer->bytes, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%sContent-Length: %zu\r\n\r\n", http, status_text(http), type,
-                  extra, answer->close ? "Connection: close\r\n" : "", body.n);
+    pr_buf_printf(answer->bytes, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%sContent-Length: %zu\r\n\r\n", http,
+                  status_text(http), type, extra, answer->close ? "Connection: close\r\n" : "", body.n);
     pr_buf_put_span(answer->bytes, body);
 }
 
@@ -133,15 +120,16 @@ static void fault_headers(const struct pr_fault *fault, char *out, size_t out_n)
         n = snprintf(out, out_n, "Retry-After: %d\r\n", fault->retry_after);
     }
     if (fault && fault->usage_minutes >= 0 && n >= 0 && (size_t)n < out_n) {
-        (void)snprintf(out + n, out_n - (size_t)n,
-                       "X-Business-Use-Case-Usage: {\"0\":[{\"type\":\"whatsapp\",\"call_count\":100,\"total_cputime\":0,"
-                       "\"total_time\":0,\"estimated_time_to_regain_access\":%d}]}\r\n",
-                       fault->usage_minutes);
+        (void)snprintf(
+            out + n, out_n - (size_t)n,
+            "X-Business-Use-Case-Usage: {\"0\":[{\"type\":\"whatsapp\",\"call_count\":100,\"total_cputime\":0,"
+            "\"total_time\":0,\"estimated_time_to_regain_access\":%d}]}\r\n",
+            fault->usage_minutes);
     }
 }
 
-void pr_answer_error(struct pr_answer *answer, int code, int http, int subcode, const char *details, const struct pr_fault *fault,
-                     uint64_t trace) {
+void pr_answer_error(struct pr_answer *answer, int code, int http, int subcode, const char *details,
+                     const struct pr_fault *fault, uint64_t trace) {
     const struct pr_error_kind *kind = pr_error_kind(code);
     struct pr_buf body;
     char extra[320];
@@ -169,7 +157,7 @@ void pr_answer_status(struct pr_answer *answer, int http, const struct pr_fault 
     char extra[320];
     char page[160];
     fault_headers(fault, extra, sizeof extra);
-    (void)snprintf(page, sizeof page, "<html><head><title>%d %s</title></head><body><h1>%d %s</h1></body></html>\n", http,
-                   status_text(http), http, status_text(http));
+    (void)snprintf(page, sizeof page, "<html><head><title>%d %s</title></head><body><h1>%d %s</h1></body></html>\n",
+                   http, status_text(http), http, status_text(http));
     pr_answer_put(answer, http, "text/html", extra, pr_span_of(page));
 }

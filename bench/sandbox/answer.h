@@ -26,6 +26,7 @@ struct pr_answer {
     int64_t delay_us; /* before `act` */
     int64_t hold_us;  /* PR_ACT_*HANG: how long, 0 for ever; PR_ACT_SEND_CUT, _RESET: between answer and end */
     bool close;       /* the client asked for it, or the request was not HTTP we go on with */
+    bool is_taken;    /* the message was accepted, so an answer that never arrives leaves its sender in doubt */
     bool is_message;  /* counts as an open request while it waits */
     struct pr_buf *bytes;
 };
@@ -34,8 +35,8 @@ struct pr_answer {
 void pr_answer_put(struct pr_answer *answer, int http, const char *type, const char *extra, struct pr_span body);
 
 /* A Graph error. `details` NULL leaves error_data out; `subcode` 0 leaves it out; `fault` NULL or the one whose headers go along. */
-void pr_answer_error(struct pr_answer *answer, int code, int http, int subcode, const char *details, const struct pr_fault *fault,
-                     uint64_t trace);
+void pr_answer_error(struct pr_answer *answer, int code, int http, int subcode, const char *details,
+                     const struct pr_fault *fault, uint64_t trace);
 
 /* A proxy's HTML page with no provider code. */
 void pr_answer_status(struct pr_answer *answer, int http, const struct pr_fault *fault);

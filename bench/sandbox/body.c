@@ -29,14 +29,15 @@ bool pr_check_refuse(struct pr_check *check, int code, enum pr_reason reason, co
     return false;
 }
 
-bool pr_check_pick(struct pr_check *check, uint32_t object, const char *where, const struct pr_span *names, uint32_t names_n,
-                   uint32_t *slot) {
+bool pr_check_pick(struct pr_check *check, uint32_t object, const char *where, const struct pr_span *names,
+                   uint32_t names_n, uint32_t *slot) {
     struct pr_span unknown = {NULL, 0};
     if (!object || !pr_doc_is(check->doc, object, PR_TOKEN_OBJECT)) {
         return pr_check_refuse(check, object ? 100 : 131008, PR_REASON_BODY, "Param %s must be a JSON object.", where);
     }
     if (!pr_doc_pick(check->doc, object, names, names_n, slot, &unknown)) {
-        return pr_check_refuse(check, 100, PR_REASON_BODY, "Unexpected key \"%.*s\" on param \"%s\".", PR_SPAN_ARG(unknown), where);
+        return pr_check_refuse(check, 100, PR_REASON_BODY, "Unexpected key \"%.*s\" on param \"%s\".",
+                               PR_SPAN_ARG(unknown), where);
     }
     return true;
 }
@@ -52,9 +53,10 @@ bool pr_check_text(struct pr_check *check, uint32_t token, const char *where, ui
         return pr_check_refuse(check, 131008, PR_REASON_BODY, "Param %s must not be empty.", where);
     }
     uint32_t chars = pr_doc_chars(check->doc, token);
-    return chars <= chars_max ? true
-                              : pr_check_refuse(check, code_long, PR_REASON_BODY, "Param %s has %u characters; at most %u are allowed.",
-                                                where, chars, chars_max);
+    return chars <= chars_max
+               ? true
+               : pr_check_refuse(check, code_long, PR_REASON_BODY,
+                                 "Param %s has %u characters; at most %u are allowed.", where, chars, chars_max);
 }
 
 /* Two capitals, a dot, and letters, digits, dots: "US.13491208655302741918". */
@@ -84,15 +86,18 @@ static bool read_phone(struct pr_check *check, struct pr_span to) {
         if (to.p[i] >= '0' && to.p[i] <= '9' && n < 32) {
             m->room[n++] = to.p[i];
         } else if ((to.p[i] == '+' && i > 0) || !memchr("+-() ", to.p[i], 5)) {
-            return pr_check_refuse(check, 131009, PR_REASON_BODY, "Param to is not a phone number: \"%.*s\".", PR_SPAN_ARG(to));
+            return pr_check_refuse(check, 131009, PR_REASON_BODY, "Param to is not a phone number: \"%.*s\".",
+                                   PR_SPAN_ARG(to));
         }
     }
     m->person = (struct pr_span){m->room, n};
     if (n - prefix < 5 || n > 15 || m->room[0] == '0') {
-        return pr_check_refuse(check, 131009, PR_REASON_BODY, "Param to is not a phone number: \"%.*s\".", PR_SPAN_ARG(to));
+        return pr_check_refuse(check, 131009, PR_REASON_BODY, "Param to is not a phone number: \"%.*s\".",
+                               PR_SPAN_ARG(to));
     }
     if (pr_span_is(m->person, check->number->display)) {
-        return pr_check_refuse(check, 131021, PR_REASON_BODY, "Recipient phone number cannot be the sender phone number.");
+        return pr_check_refuse(check, 131021, PR_REASON_BODY,
+                               "Recipient phone number cannot be the sender phone number.");
     }
     return true;
 }
@@ -189,8 +194,8 @@ static bool check_callback(struct pr_check *check, uint32_t token) {
         return pr_check_refuse(check, 100, PR_REASON_BODY, "Param biz_opaque_callback_data must be a string.");
     }
     if (pr_doc_chars(check->doc, token) > PR_CALLBACK_CHARS) {
-        return pr_check_refuse(check, 131009, PR_REASON_BODY, "Param biz_opaque_callback_data has more than %d characters.",
-                               (int)PR_CALLBACK_CHARS);
+        return pr_check_refuse(check, 131009, PR_REASON_BODY,
+                               "Param biz_opaque_callback_data has more than %d characters.", (int)PR_CALLBACK_CHARS);
     }
     check->message.callback = pr_doc_raw(check->doc, token);
     return true;
@@ -211,8 +216,8 @@ static bool check_type_text(struct pr_check *check, uint32_t token) {
 static bool check_context(struct pr_check *check, uint32_t token) {
     static const struct pr_span names[] = {{"message_id", 10}};
     uint32_t slot[1];
-    return !token ||
-           (pr_check_pick(check, token, "context", names, 1, slot) && pr_check_text(check, slot[0], "context['message_id']", 1024, 100));
+    return !token || (pr_check_pick(check, token, "context", names, 1, slot) &&
+                      pr_check_text(check, slot[0], "context['message_id']", 1024, 100));
 }
 
 /* The member that `type` names; the platform takes a message without type for text. */
@@ -262,8 +267,8 @@ bool pr_check_body(struct pr_check *check, struct pr_span body) {
     uint32_t slot[SLOTS];
     check->doc = check->sandbox->doc;
     if (!pr_scan(check->sandbox->doc, body)) {
-        return pr_check_refuse(check, 100, PR_REASON_BODY, "The body is not valid JSON: %s at byte %u.", check->doc->fault,
-                               check->doc->fault_at);
+        return pr_check_refuse(check, 100, PR_REASON_BODY, "The body is not valid JSON: %s at byte %u.",
+                               check->doc->fault, check->doc->fault_at);
     }
     if (!pr_doc_is(check->doc, 0, PR_TOKEN_OBJECT)) {
         return pr_check_refuse(check, 100, PR_REASON_BODY, "The body is not a JSON object.");

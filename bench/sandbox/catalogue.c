@@ -81,7 +81,8 @@ static bool text_compile(struct reader *r, struct pr_form_text *text, const char
             n--;
         }
         if (n == 0 || !text_add_hole(text, name, n)) {
-            return reader_fault(r, n == 0 ? "empty {{}} in a text" : "more than %d parameters in a text", (int)PR_HOLES_MAX);
+            return reader_fault(r, n == 0 ? "empty {{}} in a text" : "more than %d parameters in a text",
+                                (int)PR_HOLES_MAX);
         }
         p = close + 2;
     }
@@ -136,8 +137,8 @@ static enum pr_form_button button_kind(const char *type) {
     static const struct {
         const char *name;
         enum pr_form_button kind;
-    } kinds[] = {{"QUICK_REPLY", PR_FORM_QUICK_REPLY}, {"URL", PR_FORM_URL},   {"PHONE_NUMBER", PR_FORM_PHONE},
-                 {"COPY_CODE", PR_FORM_COPY_CODE},     {"OTP", PR_FORM_OTP},   {"FLOW", PR_FORM_FLOW},
+    } kinds[] = {{"QUICK_REPLY", PR_FORM_QUICK_REPLY}, {"URL", PR_FORM_URL}, {"PHONE_NUMBER", PR_FORM_PHONE},
+                 {"COPY_CODE", PR_FORM_COPY_CODE},     {"OTP", PR_FORM_OTP}, {"FLOW", PR_FORM_FLOW},
                  {"CATALOG", PR_FORM_CATALOG},         {"MPM", PR_FORM_MPM}};
     for (size_t i = 0; type && i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcasecmp(type, kinds[i].name) == 0) {
@@ -153,7 +154,7 @@ static bool read_buttons(struct reader *r, struct pr_form *form, const json_t *b
     if (json_array_size(buttons) > PR_BUTTONS_MAX) {
         return reader_fault(r, "more than %d buttons", (int)PR_BUTTONS_MAX);
     }
-    json_array_foreach(buttons, i, button) {
+    json_array_foreach (buttons, i, button) {
         const char *url = json_string_value(json_object_get(button, "url"));
         struct pr_form_text text = {0};
         if (url && !text_compile(r, &text, url)) {
@@ -208,7 +209,7 @@ static void form_free(struct pr_form *form) {
 static bool form_read(struct reader *r, struct pr_form *form, const json_t *object) {
     size_t i;
     json_t *component;
-    json_array_foreach(json_object_get(object, "components"), i, component) {
+    json_array_foreach (json_object_get(object, "components"), i, component) {
         if (!read_component(r, form, component)) {
             return false;
         }
@@ -278,7 +279,8 @@ static void catalogue_put(struct pr_catalogue *c, struct pr_form *form) {
     *slot = c->n;
 }
 
-bool pr_catalogue_add(struct pr_catalogue *catalogue, const json_t *list, const char *waba_id, char *fault, size_t fault_n) {
+bool pr_catalogue_add(struct pr_catalogue *catalogue, const json_t *list, const char *waba_id, char *fault,
+                      size_t fault_n) {
     struct reader r = {.fault = fault, .fault_n = fault_n, .name = "?"};
     const json_t *data = json_object_get(list, "data");
     const json_t *array = data ? data : list;
@@ -294,7 +296,7 @@ bool pr_catalogue_add(struct pr_catalogue *catalogue, const json_t *list, const 
     }
     size_t i;
     json_t *object;
-    json_array_foreach(array, i, object) {
+    json_array_foreach (array, i, object) {
         struct pr_form *form = form_make(&r, object, waba_id);
         if (!form) {
             return false;
@@ -318,7 +320,8 @@ struct pr_form *pr_catalogue_find(const struct pr_catalogue *catalogue, struct p
     return form ? form : find_key(catalogue, form_key(PR_SPAN(""), name, language));
 }
 
-uint32_t pr_catalogue_set_status(struct pr_catalogue *catalogue, const char *name, const char *language, const char *status) {
+uint32_t pr_catalogue_set_status(struct pr_catalogue *catalogue, const char *name, const char *language,
+                                 const char *status) {
     uint32_t changed = 0;
     for (uint32_t i = 0; i < catalogue->n; i++) {
         struct pr_form *form = catalogue->form[i];

@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 enum {
-    PR_HOLES_MAX = 64,           /* parameters of one text; above any template Meta would approve */
+    PR_HOLES_MAX = 64, /* parameters of one text; above any template Meta would approve */
     PR_TEMPLATE_NAME_CHARS = 512,
-    PR_BODY_CHARS = 1024,        /* body after the parameters are in; Meta, "Template components" */
-    PR_HEADER_CHARS = 60,        /* text header, the same way */
-    PR_URL_CHARS = 2000,         /* URL of a button, the same way */
-    PR_PAYLOAD_CHARS = 256,      /* quick reply payload */
-    PR_COUPON_CHARS = 15,        /* code of a copy-code button */
+    PR_BODY_CHARS = 1024,   /* body after the parameters are in; Meta, "Template components" */
+    PR_HEADER_CHARS = 60,   /* text header, the same way */
+    PR_URL_CHARS = 2000,    /* URL of a button, the same way */
+    PR_PAYLOAD_CHARS = 256, /* quick reply payload */
+    PR_COUPON_CHARS = 15,   /* code of a copy-code button */
     PR_BUTTONS_MAX = 10,
 };
 
@@ -47,7 +47,7 @@ struct pr_form_text {
 
 /* Owned by the catalogue, lives as long as it does; `status` alone changes. */
 struct pr_form {
-    uint64_t key; /* hash of account, name and language */
+    uint64_t key;  /* hash of account, name and language */
     char *waba_id; /* "" for every account */
     char *name, *language, *status, *category;
     bool is_named;
@@ -74,14 +74,16 @@ struct pr_catalogue {
  * account, unless a template names its own. False with `fault` (at most `fault_n` bytes) naming the element and what is
  * wrong with it; those before it stay added.
  */
-bool pr_catalogue_add(struct pr_catalogue *catalogue, const json_t *list, const char *waba_id, char *fault, size_t fault_n);
+bool pr_catalogue_add(struct pr_catalogue *catalogue, const json_t *list, const char *waba_id, char *fault,
+                      size_t fault_n);
 
 /* By name and language, as they stand in the body: an account's own first, then those of every account. NULL if none. */
 struct pr_form *pr_catalogue_find(const struct pr_catalogue *catalogue, struct pr_span waba_id, struct pr_span name,
                                   struct pr_span language);
 
 /* Sets the status of each template of that name (and language, unless NULL); how many there were. */
-uint32_t pr_catalogue_set_status(struct pr_catalogue *catalogue, const char *name, const char *language, const char *status);
+uint32_t pr_catalogue_set_status(struct pr_catalogue *catalogue, const char *name, const char *language,
+                                 const char *status);
 
 void pr_catalogue_free(struct pr_catalogue *catalogue);
 

@@ -56,8 +56,8 @@ bool pr_check_media(struct pr_check *check, uint32_t token, struct pr_span mediu
 /*
  * Members of an object, unknown ones refused with code 100 like the platform does. slot[i] is the value of names[i], 0 when absent.
  */
-bool pr_check_pick(struct pr_check *check, uint32_t object, const char *where, const struct pr_span *names, uint32_t names_n,
-                   uint32_t *slot);
+bool pr_check_pick(struct pr_check *check, uint32_t object, const char *where, const struct pr_span *names,
+                   uint32_t names_n, uint32_t *slot);
 
 /* A string of 1 to `chars_max` characters at `token` (0: absent, 131008). Longer: `code_long`. */
 bool pr_check_text(struct pr_check *check, uint32_t token, const char *where, uint32_t chars_max, int code_long);

@@ -25,7 +25,7 @@ static void apply_tokens(struct pr_reading *r, struct pr_sandbox *sandbox, const
     size_t i;
     json_t *item;
     r->where = "tokens";
-    json_array_foreach(array, i, item) {
+    json_array_foreach (array, i, item) {
         const char *text = json_string_value(item);
         struct pr_token_entry *entry = NULL;
         if (!text || !*text) {
@@ -48,7 +48,7 @@ static void apply_revoked(struct pr_reading *r, struct pr_sandbox *sandbox, cons
     size_t i;
     json_t *item;
     r->where = "revoked_tokens";
-    json_array_foreach(array, i, item) {
+    json_array_foreach (array, i, item) {
         const char *text = json_string_value(item);
         struct pr_token_entry *entry = NULL;
         if (!text) {
@@ -118,8 +118,8 @@ static void set_portfolio(struct pr_reading *r, struct pr_sandbox *sandbox, stru
 }
 
 static void apply_number(struct pr_reading *r, struct pr_sandbox *sandbox, const json_t *object) {
-    static const char *const names[] = {"phone_number_id", "token",     "d360_key",     "waba_id",
-                                        "portfolio",       "rate",      "quality",      "display_phone_number",
+    static const char *const names[] = {"phone_number_id", "token",         "d360_key", "waba_id",
+                                        "portfolio",       "rate",          "quality",  "display_phone_number",
                                         "country_code",    "marketing_off", NULL};
     r->where = "numbers";
     char *id = pr_read_object(r, object, names) ? pr_read_text(r, object, "phone_number_id", NULL) : NULL;
@@ -154,7 +154,7 @@ static void for_each(struct pr_reading *r, struct pr_sandbox *sandbox, const jso
     if (array && !json_is_array(array)) {
         pr_read_fault(r, "", "must be an array");
     }
-    json_array_foreach(array, i, item) {
+    json_array_foreach (array, i, item) {
         apply(r, sandbox, item);
     }
 }
@@ -166,7 +166,8 @@ static void add_templates(struct pr_reading *r, struct pr_sandbox *sandbox, cons
     }
 }
 
-static void load_templates(struct pr_reading *r, struct pr_sandbox *sandbox, const char *folder, const char *file, const char *waba_id) {
+static void load_templates(struct pr_reading *r, struct pr_sandbox *sandbox, const char *folder, const char *file,
+                           const char *waba_id) {
     char path[PATH_CHARS];
     json_error_t error;
     (void)snprintf(path, sizeof path, "%s%s%s", *file == '/' ? "" : folder, *file == '/' ? "" : "/", file);
@@ -190,7 +191,7 @@ static void apply_templates(struct pr_reading *r, struct pr_sandbox *sandbox, co
         add_templates(r, sandbox, array, "");
         return;
     }
-    json_array_foreach(array, i, item) {
+    json_array_foreach (array, i, item) {
         const char *file = json_string_value(json_object_get(item, "file"));
         const char *waba_id = json_string_value(json_object_get(item, "waba_id"));
         if (json_is_string(item)) {
@@ -245,7 +246,8 @@ static void apply_window(struct pr_reading *r, struct pr_sandbox *sandbox, const
         return;
     }
     char *id = pr_read_text(r, object, "phone_number_id", NULL);
-    int64_t ends = pr_sandbox_now_us(sandbox) + pr_read_number(r, object, "open_ms", 86400000, 0, INT64_MAX / 2000) * 1000;
+    int64_t ends =
+        pr_sandbox_now_us(sandbox) + pr_read_number(r, object, "open_ms", 86400000, 0, INT64_MAX / 2000) * 1000;
     for (struct pr_number *number = sandbox->numbers; number; number = number->hh.next) {
         if (!id || strcmp(id, number->phone_number_id) == 0) {
             *pr_map_at(&sandbox->windows, pr_sandbox_pair_key(number, pr_span_of(to)), NULL) = ends;
@@ -297,8 +299,9 @@ static void apply_behaviour(struct pr_reading *r, struct pr_sandbox *sandbox, co
 }
 
 bool pr_config_apply(struct pr_sandbox *sandbox, const json_t *object, const char *folder, char *why, size_t why_n) {
-    static const char *const names[] = {"tokens",     "revoked_tokens", "portfolios", "numbers", "templates",    "latency",        "mix",
-                                        "recipients", "windows",        "lenient",    "receipts", "any_template", "enforce_window", NULL};
+    static const char *const names[] = {
+        "tokens",     "revoked_tokens", "portfolios", "numbers",  "templates",    "latency",        "mix",
+        "recipients", "windows",        "lenient",    "receipts", "any_template", "enforce_window", NULL};
     struct pr_reading r = {.why = why, .why_n = why_n, .where = "settings"};
     if (!pr_read_object(&r, object, names)) {
         return false;
@@ -328,10 +331,10 @@ bool pr_config_load(struct pr_sandbox *sandbox, const char *path, char *why, siz
 }
 
 bool pr_config_default(struct pr_sandbox *sandbox, char *why, size_t why_n) {
-    json_t *object = json_pack("{s:[s], s:[{s:s, s:i}], s:[{s:s, s:s, s:s, s:s, s:i, s:s}]}", "tokens", "sandbox-token", "portfolios",
-                               "id", "sandbox", "limit", 10000, "numbers", "phone_number_id", "106540352242922", "d360_key",
-                               "sandbox-key", "waba_id", "102290129340398", "portfolio", "sandbox", "rate", 80,
-                               "display_phone_number", "+551140028922");
+    json_t *object = json_pack("{s:[s], s:[{s:s, s:i}], s:[{s:s, s:s, s:s, s:s, s:i, s:s}]}", "tokens", "sandbox-token",
+                               "portfolios", "id", "sandbox", "limit", 10000, "numbers", "phone_number_id",
+                               "106540352242922", "d360_key", "sandbox-key", "waba_id", "102290129340398", "portfolio",
+                               "sandbox", "rate", 80, "display_phone_number", "+551140028922");
     pr_assert(object);
     bool done = pr_config_apply(sandbox, object, ".", why, why_n);
     json_decref(object);

@@ -115,7 +115,7 @@ static void read_match(struct pr_reading *r, const json_t *match, struct pr_faul
 }
 
 static struct pr_fault *fault_read(struct pr_reading *r, const json_t *object, uint64_t times_default) {
-    static const char *const names[] = {"what",    "probability", "weight",      "code",          "http",  "ms",    "bytes",
+    static const char *const names[] = {"what",    "probability", "weight",        "code",  "http",  "ms", "bytes",
                                         "details", "retry_after", "usage_minutes", "times", "match", "to", NULL};
     struct pr_fault *fault = calloc(1, sizeof *fault);
     pr_assert(fault);
@@ -174,7 +174,7 @@ bool pr_faults_set_mix(struct pr_faults *faults, const json_t *array, char *why,
     }
     size_t i;
     json_t *object;
-    json_array_foreach(array, i, object) {
+    json_array_foreach (array, i, object) {
         list_append(&mix, fault_read(&r, object, 0));
     }
     mix_normalise(&r, mix);
@@ -283,10 +283,10 @@ const struct pr_fault *pr_faults_pick(struct pr_faults *faults, const struct pr_
 
 static void list_show(json_t *array, const struct pr_fault *list, const char *where) {
     for (const struct pr_fault *f = list; f; f = f->next) {
-        json_t *shown = json_pack("{s:s, s:s, s:i, s:f, s:I, s:I, s:I, s:s*, s:s*, s:s*}", "in", where, "what", f->kind->name, "code",
-                                  f->code, "probability", f->probability, "times", (json_int_t)f->times, "seen",
-                                  (json_int_t)f->seen, "struck", (json_int_t)f->struck, "to", f->to, "phone_number_id",
-                                  f->phone_number_id, "template", f->template_name);
+        json_t *shown = json_pack("{s:s, s:s, s:i, s:f, s:I, s:I, s:I, s:s*, s:s*, s:s*}", "in", where, "what",
+                                  f->kind->name, "code", f->code, "probability", f->probability, "times",
+                                  (json_int_t)f->times, "seen", (json_int_t)f->seen, "struck", (json_int_t)f->struck,
+                                  "to", f->to, "phone_number_id", f->phone_number_id, "template", f->template_name);
         (void)json_array_append_new(array, shown);
     }
 }
@@ -306,7 +306,7 @@ void pr_faults_clear(struct pr_faults *faults, bool mix_too) {
     faults->script = NULL;
     struct pr_person_faults *person;
     struct pr_person_faults *next;
-    HASH_ITER(hh, faults->people, person, next) {
+    HASH_ITER (hh, faults->people, person, next) {
         HASH_DEL(faults->people, person);
         list_free(person->fault);
         free(person->to);

@@ -46,20 +46,20 @@ const char *pr_fault_kind_name(size_t i);                         /* by number, 
 
 struct pr_fault {
     const struct pr_fault_kind *kind;
-    int code;            /* provider's: of the answer (PR_SAY_ERROR; 0: 131000), else of a `failed` receipt to come (0: none) */
-    int http;            /* 0: the kind's or the code's own */
-    int64_t ms;          /* delay: added to the answer; hang: how long, 0 for ever; answer_then_*: pause before it */
-    int64_t bytes;       /* size of PR_SAY_OVERSIZE */
-    int retry_after;     /* header Retry-After in seconds; negative: none */
-    int usage_minutes;   /* header X-Business-Use-Case-Usage; negative: none */
-    char *details;       /* error_data.details; NULL: the code's own words */
-    double probability;  /* 0..1 */
-    double weight;       /* of a mix given by weights; negative: given by probability */
-    uint64_t nth;        /* strikes from the nth matching request on; 0 like 1 */
-    uint64_t every;      /* and then at each such step; 0 like 1 */
-    uint64_t times;      /* how often; 0: for ever */
-    bool on_connection;  /* nth counts the requests of one connection, not all that match */
-    char *to;            /* digits or business-scoped id; NULL: any */
+    int code;   /* provider's: of the answer (PR_SAY_ERROR; 0: 131000), else of a `failed` receipt to come (0: none) */
+    int http;   /* 0: the kind's or the code's own */
+    int64_t ms; /* delay: added to the answer; hang: how long, 0 for ever; answer_then_*: pause before it */
+    int64_t bytes;      /* size of PR_SAY_OVERSIZE */
+    int retry_after;    /* header Retry-After in seconds; negative: none */
+    int usage_minutes;  /* header X-Business-Use-Case-Usage; negative: none */
+    char *details;      /* error_data.details; NULL: the code's own words */
+    double probability; /* 0..1 */
+    double weight;      /* of a mix given by weights; negative: given by probability */
+    uint64_t nth;       /* strikes from the nth matching request on; 0 like 1 */
+    uint64_t every;     /* and then at each such step; 0 like 1 */
+    uint64_t times;     /* how often; 0: for ever */
+    bool on_connection; /* nth counts the requests of one connection, not all that match */
+    char *to;           /* digits or business-scoped id; NULL: any */
     char *phone_number_id;
     char *template_name;
     uint64_t seen, struck; /* counters */

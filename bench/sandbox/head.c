@@ -73,7 +73,8 @@ static int parse_header(struct pr_span name, struct pr_span value, struct pr_req
     } else if (is_nocase(name, PR_SPAN("Content-Type"))) {
         r->content_type = value;
     } else if (is_nocase(name, PR_SPAN("Connection"))) {
-        r->keep_alive = is_nocase(value, PR_SPAN("keep-alive")) || (r->keep_alive && !is_nocase(value, PR_SPAN("close")));
+        r->keep_alive =
+            is_nocase(value, PR_SPAN("keep-alive")) || (r->keep_alive && !is_nocase(value, PR_SPAN("close")));
     } else if (is_nocase(name, PR_SPAN("Transfer-Encoding"))) {
         r->is_chunked = true;
     } else if (is_nocase(name, PR_SPAN("Expect"))) {

@@ -33,10 +33,11 @@ struct connection {
     uint64_t number;
     uint32_t requests;
     bool is_local;
-    bool is_message;  /* the request being answered is a message: it counts as open */
-    bool is_pending;  /* an answer waits, is being written, or will never come */
+    bool is_message; /* the request being answered is a message: it counts as open */
+    bool is_taken;   /* and it was accepted */
+    bool is_pending; /* an answer waits, is being written, or will never come */
     bool close_after;
-    bool continued;   /* "100 Continue" was sent for the request being read */
+    bool continued; /* "100 Continue" was sent for the request being read */
     enum pr_act act;
     int64_t hold_us;
     struct pr_timer timer;
@@ -72,7 +73,7 @@ static void message_done(struct connection *c, bool answered) {
     if (c->is_message) {
         c->is_message = false;
         c->server->sandbox->stats.open--;
-        c->server->sandbox->stats.unanswered += !answered;
+        c->server->sandbox->stats.unanswered += !answered && c->is_taken;
     }
 }
 
@@ -189,9 +190,7 @@ static void perform(struct connection *c, struct pr_span bytes) {
     switch (c->act) {
     case PR_ACT_SEND:
     case PR_ACT_SEND_CUT:
-    case PR_ACT_SEND_RESET:
-        send_bytes(c, bytes);
-        return;
+    case PR_ACT_SEND_RESET: send_bytes(c, bytes); return;
     case PR_ACT_HALF_CUT:
         send_half(c, bytes);
         stats->cut++;
@@ -214,9 +213,7 @@ static void perform(struct connection *c, struct pr_span bytes) {
         send_half(c, bytes);
         hang(c);
         return;
-    case PR_ACT_HANG:
-        hang(c);
-        return;
+    case PR_ACT_HANG: hang(c); return;
     }
 }
 
@@ -238,6 +235,7 @@ static void answer_leaves(struct connection *c, const struct pr_answer *answer) 
     c->close_after = answer->close;
     c->is_pending = true;
     c->is_message = answer->is_message;
+    c->is_taken = answer->is_taken;
     if (answer->is_message) {
         stats->open++;
         stats->open_max = stats->open > stats->open_max ? stats->open : stats->open_max;
@@ -529,7 +527,7 @@ uint32_t pr_server_cut(struct pr_server *server, bool by_reset, bool all) {
     uint32_t n = 0;
     struct connection *c;
     struct connection *next;
-    LIST_FOREACH_SAFE(c, &server->connections, link, next) {
+    LIST_FOREACH_SAFE (c, &server->connections, link, next) {
         if (c != server->current && (all || c->is_message)) {
             struct pr_stats *stats = &server->sandbox->stats;
             (*(by_reset ? &stats->reset : &stats->cut))++;

@@ -54,16 +54,23 @@ static const struct option_help {
     const char *value;
     const char *help;
 } table[] = {
-    {{"listen", required_argument, NULL, OPT_LISTEN}, "ADDRESS:PORT", "where the platform is (default 127.0.0.1:0, a free port)"},
+    {{"listen", required_argument, NULL, OPT_LISTEN},
+     "ADDRESS:PORT",
+     "where the platform is (default 127.0.0.1:0, a free port)"},
     {{"port-file", required_argument, NULL, OPT_PORT_FILE}, "FILE", "write the port there once connections are taken"},
-    {{"admin-listen", required_argument, NULL, OPT_ADMIN_LISTEN}, "ADDRESS:PORT",
+    {{"admin-listen", required_argument, NULL, OPT_ADMIN_LISTEN},
+     "ADDRESS:PORT",
      "a second port that stays open while the first one refuses connections"},
     {{"admin-port-file", required_argument, NULL, OPT_ADMIN_PORT_FILE}, "FILE", "write the port of --admin-listen there"},
-    {{"config", required_argument, NULL, OPT_CONFIG}, "FILE",
+    {{"config", required_argument, NULL, OPT_CONFIG},
+     "FILE",
      "settings as JSON (README.md); without it: token sandbox-token, number 106540352242922"},
     {{"record", required_argument, NULL, OPT_RECORD}, "FILE", "write a line of JSON for each message taken or refused"},
-    {{"record-bodies", no_argument, NULL, OPT_RECORD_BODIES}, "", "put whole bodies into the record, not only their hashes"},
-    {{"record-memory", required_argument, NULL, OPT_RECORD_MEMORY}, "MB",
+    {{"record-bodies", no_argument, NULL, OPT_RECORD_BODIES},
+     "",
+     "put whole bodies into the record, not only their hashes"},
+    {{"record-memory", required_argument, NULL, OPT_RECORD_MEMORY},
+     "MB",
      "how much of the record stays in memory (default 64); older lines are read from the file"},
     {{"receipts-url", required_argument, NULL, OPT_RECEIPTS_URL}, "URL", "send status webhooks to this http:// URL"},
     {{"app-secret", required_argument, NULL, OPT_APP_SECRET}, "SECRET", "sign them with it (X-Hub-Signature-256)"},
@@ -76,7 +83,8 @@ static const struct option_help {
 enum { OPTIONS = sizeof table / sizeof table[0] };
 
 static void print_help(void) {
-    printf("Usage: postrider-sandbox [OPTION]...\n\nA stand-in for the WhatsApp Business Platform. It checks what it is sent, keeps the\n"
+    printf("Usage: postrider-sandbox [OPTION]...\n\nA stand-in for the WhatsApp Business Platform. It checks what it "
+           "is sent, keeps the\n"
            "platform's limits, records what it took, and fails on purpose.\n\n");
     for (int i = 0; i < OPTIONS; i++) {
         char left[64];
@@ -100,58 +108,30 @@ static bool read_number(const char *text, uint64_t *out) {
 /* 0: go on; else the exit status + 1. */
 static int take_option(struct options *o, int id, const char *value) {
     switch (id) {
-    case OPT_LISTEN:
-        o->listen = value;
-        return 0;
-    case OPT_PORT_FILE:
-        o->port_file = value;
-        return 0;
-    case OPT_ADMIN_LISTEN:
-        o->admin_listen = value;
-        return 0;
-    case OPT_ADMIN_PORT_FILE:
-        o->admin_port_file = value;
-        return 0;
-    case OPT_CONFIG:
-        o->config = value;
-        return 0;
-    case OPT_RECORD:
-        o->record = value;
-        return 0;
-    case OPT_RECORD_BODIES:
-        o->record_bodies = true;
-        return 0;
+    case OPT_LISTEN: o->listen = value; return 0;
+    case OPT_PORT_FILE: o->port_file = value; return 0;
+    case OPT_ADMIN_LISTEN: o->admin_listen = value; return 0;
+    case OPT_ADMIN_PORT_FILE: o->admin_port_file = value; return 0;
+    case OPT_CONFIG: o->config = value; return 0;
+    case OPT_RECORD: o->record = value; return 0;
+    case OPT_RECORD_BODIES: o->record_bodies = true; return 0;
     case OPT_RECORD_MEMORY:
-        return read_number(value, &o->record_memory_mb) && o->record_memory_mb > 0 && o->record_memory_mb < 1000000 ? 0 : 3;
-    default:
-        return -1;
+        return read_number(value, &o->record_memory_mb) && o->record_memory_mb > 0 && o->record_memory_mb < 1000000 ? 0
+                                                                                                                    : 3;
+    default: return -1;
     }
 }
 
 static int take_more(struct options *o, int id, const char *value) {
     switch (id) {
-    case OPT_RECEIPTS_URL:
-        o->receipts_url = value;
-        return 0;
-    case OPT_APP_SECRET:
-        o->app_secret = value;
-        return 0;
-    case OPT_SEED:
-        return read_number(value, &o->seed) ? 0 : 3;
-    case OPT_LENIENT:
-        o->lenient = true;
-        return 0;
-    case OPT_ANY_TEMPLATE:
-        o->any_template = true;
-        return 0;
-    case OPT_FAULTS:
-        print_faults();
-        return 1;
-    case OPT_HELP:
-        print_help();
-        return 1;
-    default:
-        return 3;
+    case OPT_RECEIPTS_URL: o->receipts_url = value; return 0;
+    case OPT_APP_SECRET: o->app_secret = value; return 0;
+    case OPT_SEED: return read_number(value, &o->seed) ? 0 : 3;
+    case OPT_LENIENT: o->lenient = true; return 0;
+    case OPT_ANY_TEMPLATE: o->any_template = true; return 0;
+    case OPT_FAULTS: print_faults(); return 1;
+    case OPT_HELP: print_help(); return 1;
+    default: return 3;
     }
 }
 
@@ -214,7 +194,8 @@ static bool open_listener(struct pr_sandbox *sandbox, const char *address, const
 
 static bool set_up(struct pr_sandbox *sandbox, const struct options *o) {
     char why[WHY_CHARS];
-    if (!(o->config ? pr_config_load(sandbox, o->config, why, sizeof why) : pr_config_default(sandbox, why, sizeof why))) {
+    if (!(o->config ? pr_config_load(sandbox, o->config, why, sizeof why)
+                    : pr_config_default(sandbox, why, sizeof why))) {
         return fail(why);
     }
     sandbox->lenient = sandbox->lenient || o->lenient;

@@ -30,7 +30,8 @@ static bool need_array(struct pr_check *check, uint32_t token, const char *where
     uint32_t size = check->doc->token[token].size;
     return size >= min && size <= max
                ? true
-               : pr_check_refuse(check, 131009, PR_REASON_BODY, "Param %s has %u elements; %u to %u are allowed.", where, size, min, max);
+               : pr_check_refuse(check, 131009, PR_REASON_BODY, "Param %s has %u elements; %u to %u are allowed.",
+                                 where, size, min, max);
 }
 
 static bool optional_text(struct pr_check *check, uint32_t token, const char *where, uint32_t chars_max) {
@@ -42,24 +43,28 @@ static bool has_scheme(struct pr_span link) {
 }
 
 /* Only some media carry a caption, only documents a file name. */
-static bool check_beside(struct pr_check *check, uint32_t caption, uint32_t filename, struct pr_span medium, const char *where) {
+static bool check_beside(struct pr_check *check, uint32_t caption, uint32_t filename, struct pr_span medium,
+                         const char *where) {
     bool is_document = pr_span_is(medium, "document");
     bool has_caption = is_document || pr_span_is(medium, "image") || pr_span_is(medium, "video");
     if ((caption && !has_caption) || (filename && !is_document)) {
-        return pr_check_refuse(check, 100, PR_REASON_BODY, "Unexpected key \"%s\" on param \"%s\".", filename ? "filename" : "caption",
-                               where);
+        return pr_check_refuse(check, 100, PR_REASON_BODY, "Unexpected key \"%s\" on param \"%s\".",
+                               filename ? "filename" : "caption", where);
     }
-    return optional_text(check, caption, "caption", CAPTION_CHARS) && optional_text(check, filename, "filename", FILE_NAME_CHARS);
+    return optional_text(check, caption, "caption", CAPTION_CHARS) &&
+           optional_text(check, filename, "filename", FILE_NAME_CHARS);
 }
 
 bool pr_check_media(struct pr_check *check, uint32_t token, struct pr_span medium, const char *where) {
-    static const struct pr_span names[] = {{"id", 2}, {"link", 4}, {"caption", 7}, {"filename", 8}, {"provider", 8}, {"voice", 5}};
+    static const struct pr_span names[] = {{"id", 2},       {"link", 4},     {"caption", 7},
+                                           {"filename", 8}, {"provider", 8}, {"voice", 5}};
     uint32_t slot[6];
     if (!pr_check_pick(check, token, where, names, 6, slot)) {
         return false;
     }
     if (!slot[0] == !slot[1]) {
-        return pr_check_refuse(check, slot[0] ? 131009 : 131008, PR_REASON_BODY, "Param %s needs either id or link.", where);
+        return pr_check_refuse(check, slot[0] ? 131009 : 131008, PR_REASON_BODY, "Param %s needs either id or link.",
+                               where);
     }
     if (!pr_check_text(check, slot[0] ? slot[0] : slot[1], where, LINK_CHARS, 131009)) {
         return false;
@@ -76,12 +81,14 @@ static bool check_location(struct pr_check *check, uint32_t token) {
     if (!pr_check_pick(check, token, "location", names, 4, slot)) {
         return false;
     }
-    return slot[0] && slot[1] ? true : pr_check_refuse(check, 131008, PR_REASON_BODY, "Param location needs latitude and longitude.");
+    return slot[0] && slot[1]
+               ? true
+               : pr_check_refuse(check, 131008, PR_REASON_BODY, "Param location needs latitude and longitude.");
 }
 
 static bool check_contacts(struct pr_check *check, uint32_t token) {
-    static const struct pr_span names[] = {{"name", 4},   {"phones", 6}, {"emails", 6},  {"addresses", 9},
-                                           {"org", 3},    {"urls", 4},   {"birthday", 8}};
+    static const struct pr_span names[] = {{"name", 4}, {"phones", 6}, {"emails", 6},  {"addresses", 9},
+                                           {"org", 3},  {"urls", 4},   {"birthday", 8}};
     static const struct pr_span parts[] = {{"formatted_name", 14}, {"first_name", 10}, {"last_name", 9},
                                            {"middle_name", 11},    {"suffix", 6},      {"prefix", 6}};
     if (!need_array(check, token, "contacts", 1, 257)) {
@@ -141,7 +148,8 @@ static bool check_replies(struct pr_check *check, uint32_t action) {
 static bool check_row(struct pr_check *check, uint32_t at) {
     static const struct pr_span names[] = {{"id", 2}, {"title", 5}, {"description", 11}};
     uint32_t slot[3];
-    return pr_check_pick(check, at, "rows", names, 3, slot) && pr_check_text(check, slot[0], "rows['id']", ROW_ID_CHARS, 131009) &&
+    return pr_check_pick(check, at, "rows", names, 3, slot) &&
+           pr_check_text(check, slot[0], "rows['id']", ROW_ID_CHARS, 131009) &&
            pr_check_text(check, slot[1], "rows['title']", ROW_TITLE_CHARS, 131009) &&
            optional_text(check, slot[2], "rows['description']", ROW_DESCRIPTION_CHARS);
 }
@@ -164,11 +172,13 @@ static bool check_sections(struct pr_check *check, uint32_t sections, bool is_pr
     uint32_t at = sections + 1;
     for (uint32_t i = 0; i < check->doc->token[sections].size; i++) {
         uint32_t slot[3];
-        if (!pr_check_pick(check, at, "sections", names, 3, slot) || !optional_text(check, slot[0], "sections['title']", SECTION_TITLE_CHARS)) {
+        if (!pr_check_pick(check, at, "sections", names, 3, slot) ||
+            !optional_text(check, slot[0], "sections['title']", SECTION_TITLE_CHARS)) {
             return false;
         }
         if (!slot[0] && check->doc->token[sections].size > 1) {
-            return pr_check_refuse(check, 131008, PR_REASON_BODY, "Param sections['title'] is required with more than one section.");
+            return pr_check_refuse(check, 131008, PR_REASON_BODY,
+                                   "Param sections['title'] is required with more than one section.");
         }
         uint32_t items = slot[is_products ? 2 : 1];
         if (!need_array(check, items, is_products ? "product_items" : "rows", 1, max)) {
@@ -185,7 +195,8 @@ static bool check_sections(struct pr_check *check, uint32_t sections, bool is_pr
         at = check->doc->token[at].next;
     }
     return total <= max ? true
-                        : pr_check_refuse(check, 131009, PR_REASON_BODY, "Sections have %u entries together; at most %u.", total, max);
+                        : pr_check_refuse(check, 131009, PR_REASON_BODY,
+                                          "Sections have %u entries together; at most %u.", total, max);
 }
 
 static bool check_list(struct pr_check *check, uint32_t action) {
@@ -200,7 +211,8 @@ static bool check_product_list(struct pr_check *check, uint32_t action) {
     static const struct pr_span names[] = {{"catalog_id", 10}, {"sections", 8}};
     uint32_t slot[2];
     return pr_check_pick(check, action, "interactive['action']", names, 2, slot) &&
-           pr_check_text(check, slot[0], "interactive['action']['catalog_id']", 200, 131009) && check_sections(check, slot[1], true);
+           pr_check_text(check, slot[0], "interactive['action']['catalog_id']", 200, 131009) &&
+           check_sections(check, slot[1], true);
 }
 
 static bool check_one_product(struct pr_check *check, uint32_t action) {
@@ -239,10 +251,14 @@ static bool check_action(struct pr_check *check, struct pr_span type, uint32_t a
         const char *type;
         const char *label;
         uint32_t chars;
-    } named[] = {{"cta_url", "display_text", LABEL_CHARS},    {"flow", "flow_cta", FLOW_LABEL_CHARS},
-                 {"catalog_message", NULL, 0},                {"location_request_message", NULL, 0},
-                 {"request_contact_info", NULL, 0},           {"order_details", NULL, 0},
-                 {"order_status", NULL, 0},                   {"voice_call", NULL, 0}};
+    } named[] = {{"cta_url", "display_text", LABEL_CHARS},
+                 {"flow", "flow_cta", FLOW_LABEL_CHARS},
+                 {"catalog_message", NULL, 0},
+                 {"location_request_message", NULL, 0},
+                 {"request_contact_info", NULL, 0},
+                 {"order_details", NULL, 0},
+                 {"order_status", NULL, 0},
+                 {"voice_call", NULL, 0}};
     if (pr_span_is(type, "button")) {
         return check_replies(check, action);
     }
@@ -270,7 +286,8 @@ static bool check_worded(struct pr_check *check, uint32_t token, const char *whe
 }
 
 static bool check_interactive_header(struct pr_check *check, uint32_t token, bool text_only) {
-    static const struct pr_span names[] = {{"type", 4}, {"text", 4}, {"image", 5}, {"video", 5}, {"document", 8}, {"sub_text", 8}};
+    static const struct pr_span names[] = {{"type", 4},  {"text", 4},     {"image", 5},
+                                           {"video", 5}, {"document", 8}, {"sub_text", 8}};
     uint32_t slot[6];
     if (!pr_check_pick(check, token, "interactive['header']", names, 6, slot)) {
         return false;

@@ -15,7 +15,8 @@ struct seen {
 
 static bool refuse_mismatch(struct pr_check *check, const char *where, uint32_t got, uint32_t wanted) {
     return pr_check_refuse(check, 132000, PR_REASON_PARAMETER,
-                           "%s: number of localizable_params (%u) does not match the expected number of params (%u)", where, got, wanted);
+                           "%s: number of localizable_params (%u) does not match the expected number of params (%u)",
+                           where, got, wanted);
 }
 
 static bool token_is(const struct pr_check *check, uint32_t token, const char *text) {
@@ -30,7 +31,21 @@ static bool token_is_nocase(const struct pr_check *check, uint32_t token, const 
     return raw.n == strlen(text) && strncasecmp(raw.p, text, raw.n) == 0;
 }
 
-enum { P_TYPE, P_TEXT, P_NAME, P_CURRENCY, P_DATE_TIME, P_IMAGE, P_VIDEO, P_DOCUMENT, P_LOCATION, P_PAYLOAD, P_COUPON, P_ACTION, P_SLOTS };
+enum {
+    P_TYPE,
+    P_TEXT,
+    P_NAME,
+    P_CURRENCY,
+    P_DATE_TIME,
+    P_IMAGE,
+    P_VIDEO,
+    P_DOCUMENT,
+    P_LOCATION,
+    P_PAYLOAD,
+    P_COUPON,
+    P_ACTION,
+    P_SLOTS
+};
 
 static const struct pr_span parameter_names[P_SLOTS] = {
     {"type", 4},  {"text", 4},     {"parameter_name", 14}, {"currency", 8}, {"date_time", 9},    {"image", 5},
@@ -41,7 +56,8 @@ static bool pick_parameter(struct pr_check *check, uint32_t token, uint32_t *slo
         return false;
     }
     if (!slot[P_TYPE] || !pr_doc_is(check->doc, slot[P_TYPE], PR_TOKEN_STRING)) {
-        return pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "Param template['components']['parameters']['type'] is required.");
+        return pr_check_refuse(check, 131008, PR_REASON_PARAMETER,
+                               "Param template['components']['parameters']['type'] is required.");
     }
     return true;
 }
@@ -73,11 +89,12 @@ static bool check_text_value(struct pr_check *check, uint32_t token, uint32_t *c
 /* What stands in a text for a currency or date_time parameter: its fallback_value. */
 static bool check_fallback(struct pr_check *check, uint32_t object, bool is_currency, uint32_t *chars) {
     static const struct pr_span currency[] = {{"fallback_value", 14}, {"code", 4}, {"amount_1000", 11}};
-    static const struct pr_span date[] = {{"fallback_value", 14}, {"day_of_week", 11}, {"year", 4},     {"month", 5},
+    static const struct pr_span date[] = {{"fallback_value", 14}, {"day_of_week", 11}, {"year", 4},   {"month", 5},
                                           {"day_of_month", 12},   {"hour", 4},         {"minute", 6}, {"calendar", 8},
                                           {"timestamp", 9},       {"component", 9}};
     uint32_t slot[10];
-    if (!pr_check_pick(check, object, is_currency ? "currency" : "date_time", is_currency ? currency : date, is_currency ? 3 : 10, slot)) {
+    if (!pr_check_pick(check, object, is_currency ? "currency" : "date_time", is_currency ? currency : date,
+                       is_currency ? 3 : 10, slot)) {
         return false;
     }
     if (is_currency && (!slot[1] || !slot[2] || !pr_doc_is(check->doc, slot[2], PR_TOKEN_NUMBER))) {
@@ -87,7 +104,8 @@ static bool check_fallback(struct pr_check *check, uint32_t object, bool is_curr
 }
 
 /* One parameter of a text (body, text header): how many characters it shows, and its name's token. */
-static bool check_text_parameter(struct pr_check *check, uint32_t token, const char *where, uint32_t *chars, uint32_t *name) {
+static bool check_text_parameter(struct pr_check *check, uint32_t token, const char *where, uint32_t *chars,
+                                 uint32_t *name) {
     uint32_t slot[P_SLOTS];
     if (!pick_parameter(check, token, slot)) {
         return false;
@@ -102,20 +120,21 @@ static bool check_text_parameter(struct pr_check *check, uint32_t token, const c
     if (token_is(check, slot[P_TYPE], "date_time")) {
         return check_fallback(check, slot[P_DATE_TIME], false, chars);
     }
-    return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "%s: Format mismatch, expected TEXT, received %.*s", where,
-                           PR_SPAN_ARG(pr_doc_raw(check->doc, slot[P_TYPE])));
+    return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "%s: Format mismatch, expected TEXT, received %.*s",
+                           where, PR_SPAN_ARG(pr_doc_raw(check->doc, slot[P_TYPE])));
 }
 
 /* The hole of the text that a parameter fills, by position or by name; NULL and refused when there is none. */
-static const struct pr_hole *find_hole(struct pr_check *check, const struct pr_form_text *text, const char *where, uint32_t name,
-                                       uint32_t position) {
+static const struct pr_hole *find_hole(struct pr_check *check, const struct pr_form_text *text, const char *where,
+                                       uint32_t name, uint32_t position) {
     bool is_named = check->message.form->is_named;
     if (!is_named && !name) {
         return &text->hole[position];
     }
     if (!is_named || !name || !pr_doc_is(check->doc, name, PR_TOKEN_STRING)) {
-        (void)pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "%s: the template's parameters are %s", where,
-                              is_named ? "named: Parameter name is missing or empty" : "positional: parameter_name is not expected");
+        (void)pr_check_refuse(
+            check, 132012, PR_REASON_PARAMETER, "%s: the template's parameters are %s", where,
+            is_named ? "named: Parameter name is missing or empty" : "positional: parameter_name is not expected");
         return NULL;
     }
     for (uint32_t i = 0; i < text->holes_n; i++) {
@@ -133,7 +152,8 @@ static uint32_t parameters_of(const struct pr_check *check, uint32_t array) {
 }
 
 /* Parameters of a body or a text header: count, kind, names, and the length of the text with them in. */
-static bool check_filled(struct pr_check *check, const struct pr_form_text *text, const char *where, uint32_t array, uint32_t chars_max) {
+static bool check_filled(struct pr_check *check, const struct pr_form_text *text, const char *where, uint32_t array,
+                         uint32_t chars_max) {
     uint32_t size = parameters_of(check, array);
     if (size != text->holes_n) {
         return refuse_mismatch(check, where, size, text->holes_n);
@@ -156,10 +176,12 @@ static bool check_filled(struct pr_check *check, const struct pr_form_text *text
         token = check->doc->token[token].next;
     }
     if (size > 0 && filled != UINT64_MAX >> (64 - size)) {
-        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER, "%s: a parameter is given twice and another is missing", where);
+        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER,
+                               "%s: a parameter is given twice and another is missing", where);
     }
     if (total > chars_max) {
-        return pr_check_refuse(check, 132005, PR_REASON_PARAMETER, "%s: Translated text too long: %llu characters, at most %u", where,
+        return pr_check_refuse(check, 132005, PR_REASON_PARAMETER,
+                               "%s: Translated text too long: %llu characters, at most %u", where,
                                (unsigned long long)total, chars_max);
     }
     return true;
@@ -176,7 +198,9 @@ static bool check_location(struct pr_check *check, uint32_t token) {
     if (!pr_check_pick(check, token, "location", names, 4, slot)) {
         return false;
     }
-    return slot[0] && slot[1] ? true : pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "location needs latitude and longitude");
+    return slot[0] && slot[1]
+               ? true
+               : pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "location needs latitude and longitude");
 }
 
 /* The one parameter of a header that is a medium or a place. */
@@ -184,19 +208,20 @@ static bool check_header_medium(struct pr_check *check, uint32_t array) {
     static const struct {
         const char *type;
         uint32_t slot;
-    } media[] = {{"", 0}, {"", 0}, {"image", P_IMAGE}, {"video", P_VIDEO}, {"document", P_DOCUMENT}, {"location", P_LOCATION}};
+    } media[] = {
+        {"", 0}, {"", 0}, {"image", P_IMAGE}, {"video", P_VIDEO}, {"document", P_DOCUMENT}, {"location", P_LOCATION}};
     enum pr_form_header kind = check->message.form->header_kind;
     uint32_t slot[P_SLOTS];
     if (parameters_of(check, array) != 1) {
-        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "header: Format mismatch, expected %s, received UNKNOWN",
-                               header_name(kind));
+        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER,
+                               "header: Format mismatch, expected %s, received UNKNOWN", header_name(kind));
     }
     if (!pick_parameter(check, array + 1, slot)) {
         return false;
     }
     if (!token_is(check, slot[P_TYPE], media[kind].type)) {
-        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "header: Format mismatch, expected %s, received %.*s", header_name(kind),
-                               PR_SPAN_ARG(pr_doc_raw(check->doc, slot[P_TYPE])));
+        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "header: Format mismatch, expected %s, received %.*s",
+                               header_name(kind), PR_SPAN_ARG(pr_doc_raw(check->doc, slot[P_TYPE])));
     }
     uint32_t value = slot[media[kind].slot];
     if (kind == PR_FORM_LOCATION) {
@@ -209,14 +234,13 @@ static bool check_header(struct pr_check *check, uint32_t array) {
     const struct pr_form *form = check->message.form;
     switch (form->header_kind) {
     case PR_FORM_NONE:
-        return parameters_of(check, array) == 0 ? true : refuse_mismatch(check, "header", parameters_of(check, array), 0);
-    case PR_FORM_TEXT:
-        return check_filled(check, &form->header, "header", array, PR_HEADER_CHARS);
+        return parameters_of(check, array) == 0 ? true
+                                                : refuse_mismatch(check, "header", parameters_of(check, array), 0);
+    case PR_FORM_TEXT: return check_filled(check, &form->header, "header", array, PR_HEADER_CHARS);
     case PR_FORM_IMAGE:
     case PR_FORM_VIDEO:
     case PR_FORM_DOCUMENT:
-    case PR_FORM_LOCATION:
-        return check_header_medium(check, array);
+    case PR_FORM_LOCATION: return check_header_medium(check, array);
     }
     return false;
 }
@@ -231,22 +255,15 @@ struct button_rule {
 
 static struct button_rule button_rule(enum pr_form_button kind) {
     switch (kind) {
-    case PR_FORM_QUICK_REPLY:
-        return (struct button_rule){"quick_reply", "payload", P_PAYLOAD, PR_PAYLOAD_CHARS};
+    case PR_FORM_QUICK_REPLY: return (struct button_rule){"quick_reply", "payload", P_PAYLOAD, PR_PAYLOAD_CHARS};
     case PR_FORM_URL:
-    case PR_FORM_OTP:
-        return (struct button_rule){"url", "text", P_TEXT, PR_URL_CHARS};
-    case PR_FORM_COPY_CODE:
-        return (struct button_rule){"copy_code", "coupon_code", P_COUPON, PR_COUPON_CHARS};
-    case PR_FORM_FLOW:
-        return (struct button_rule){"flow", "action", P_ACTION, 0};
-    case PR_FORM_CATALOG:
-        return (struct button_rule){"catalog", "action", P_ACTION, 0};
-    case PR_FORM_MPM:
-        return (struct button_rule){"mpm", "action", P_ACTION, 0};
+    case PR_FORM_OTP: return (struct button_rule){"url", "text", P_TEXT, PR_URL_CHARS};
+    case PR_FORM_COPY_CODE: return (struct button_rule){"copy_code", "coupon_code", P_COUPON, PR_COUPON_CHARS};
+    case PR_FORM_FLOW: return (struct button_rule){"flow", "action", P_ACTION, 0};
+    case PR_FORM_CATALOG: return (struct button_rule){"catalog", "action", P_ACTION, 0};
+    case PR_FORM_MPM: return (struct button_rule){"mpm", "action", P_ACTION, 0};
     case PR_FORM_PHONE:
-    case PR_FORM_OTHER:
-        break;
+    case PR_FORM_OTHER: break;
     }
     return (struct button_rule){NULL, NULL, 0, 0};
 }
@@ -254,25 +271,28 @@ static struct button_rule button_rule(enum pr_form_button kind) {
 static bool check_button_value(struct pr_check *check, uint32_t index, const struct button_rule *rule, uint32_t array) {
     uint32_t slot[P_SLOTS];
     if (parameters_of(check, array) != 1) {
-        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER, "buttons: Button at index %u takes one parameter, got %u", index,
+        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER,
+                               "buttons: Button at index %u takes one parameter, got %u", index,
                                parameters_of(check, array));
     }
     if (!pick_parameter(check, array + 1, slot)) {
         return false;
     }
     if (!token_is(check, slot[P_TYPE], rule->parameter)) {
-        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "buttons: Button at index %u takes a parameter of type %s", index,
-                               rule->parameter);
+        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER,
+                               "buttons: Button at index %u takes a parameter of type %s", index, rule->parameter);
     }
     uint32_t value = slot[rule->slot];
     if (rule->slot == P_ACTION) {
         return value && pr_doc_is(check->doc, value, PR_TOKEN_OBJECT)
                    ? true
-                   : pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "buttons: Button at index %u needs an action", index);
+                   : pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "buttons: Button at index %u needs an action",
+                                     index);
     }
     uint32_t literal = rule->slot == P_TEXT ? check->message.form->button[index].literal_chars : 0;
     uint32_t room = rule->chars_max > literal ? rule->chars_max - literal : 0;
-    return pr_check_text(check, value, "template['components']['parameters']", room, rule->slot == P_TEXT ? 132005 : 131009);
+    return pr_check_text(check, value, "template['components']['parameters']", room,
+                         rule->slot == P_TEXT ? 132005 : 131009);
 }
 
 /* "0".."9" or the number; -1 otherwise. */
@@ -284,12 +304,13 @@ static int button_index(const struct pr_check *check, uint32_t token) {
     return raw.n == 1 && raw.p[0] >= '0' && raw.p[0] <= '9' ? raw.p[0] - '0' : -1;
 }
 
-static bool check_button(struct pr_check *check, uint32_t sub_type, uint32_t index_token, uint32_t array, struct seen *seen) {
+static bool check_button(struct pr_check *check, uint32_t sub_type, uint32_t index_token, uint32_t array,
+                         struct seen *seen) {
     const struct pr_form *form = check->message.form;
     int index = button_index(check, index_token);
     if (index < 0 || (uint32_t)index >= form->buttons_n) {
-        return pr_check_refuse(check, 131009, PR_REASON_PARAMETER, "buttons: the template has %u buttons; index must be below that",
-                               form->buttons_n);
+        return pr_check_refuse(check, 131009, PR_REASON_PARAMETER,
+                               "buttons: the template has %u buttons; index must be below that", form->buttons_n);
     }
     if (seen->button[index]) {
         return pr_check_refuse(check, 100, PR_REASON_PARAMETER, "buttons: Button at index %d is given twice", index);
@@ -297,10 +318,12 @@ static bool check_button(struct pr_check *check, uint32_t sub_type, uint32_t ind
     seen->button[index] = true;
     struct button_rule rule = button_rule(form->button[index].kind);
     if (!rule.sub_type || !token_is_nocase(check, sub_type, rule.sub_type)) {
-        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER, "buttons: Button at index %d is not of that sub_type", index);
+        return pr_check_refuse(check, 132012, PR_REASON_PARAMETER,
+                               "buttons: Button at index %d is not of that sub_type", index);
     }
     if (form->button[index].kind == PR_FORM_URL && !form->button[index].has_hole) {
-        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER, "buttons: Button at index %d takes no parameter", index);
+        return pr_check_refuse(check, 132000, PR_REASON_PARAMETER, "buttons: Button at index %d takes no parameter",
+                               index);
     }
     return check_button_value(check, (uint32_t)index, &rule, array);
 }
@@ -312,7 +335,8 @@ static bool check_component(struct pr_check *check, uint32_t token, struct seen 
         return false;
     }
     if (slot[1] && !pr_doc_is(check->doc, slot[1], PR_TOKEN_ARRAY)) {
-        return pr_check_refuse(check, 100, PR_REASON_BODY, "Param template['components']['parameters'] must be an array.");
+        return pr_check_refuse(check, 100, PR_REASON_BODY,
+                               "Param template['components']['parameters'] must be an array.");
     }
     if (parameters_of(check, slot[1]) > PARAMETERS_MAX) {
         return pr_check_refuse(check, 132000, PR_REASON_PARAMETER, "more than %d parameters", (int)PARAMETERS_MAX);
@@ -344,9 +368,11 @@ static bool check_missing(struct pr_check *check, const struct seen *seen) {
         return refuse_mismatch(check, "body", 0, form->body.holes_n);
     }
     for (uint32_t i = 0; i < form->buttons_n; i++) {
-        bool needs = form->button[i].kind == PR_FORM_COPY_CODE || form->button[i].kind == PR_FORM_OTP || form->button[i].has_hole;
+        bool needs = form->button[i].kind == PR_FORM_COPY_CODE || form->button[i].kind == PR_FORM_OTP ||
+                     form->button[i].has_hole;
         if (needs && !seen->button[i]) {
-            return pr_check_refuse(check, 131008, PR_REASON_PARAMETER, "buttons: Button at index %u requires a parameter", i);
+            return pr_check_refuse(check, 131008, PR_REASON_PARAMETER,
+                                   "buttons: Button at index %u requires a parameter", i);
         }
     }
     return true;
@@ -371,20 +397,24 @@ static bool check_components(struct pr_check *check, uint32_t array) {
 static bool check_sendable(struct pr_check *check) {
     const struct pr_form *form = check->message.form;
     if (strcasecmp(form->status, "PAUSED") == 0) {
-        return pr_check_refuse(check, 132015, PR_REASON_TEMPLATE, "Template is paused due to low quality so it cannot be sent");
+        return pr_check_refuse(check, 132015, PR_REASON_TEMPLATE,
+                               "Template is paused due to low quality so it cannot be sent");
     }
     if (strcasecmp(form->status, "DISABLED") == 0) {
-        return pr_check_refuse(check, 132016, PR_REASON_TEMPLATE, "Template has been paused too many times and is disabled");
+        return pr_check_refuse(check, 132016, PR_REASON_TEMPLATE,
+                               "Template has been paused too many times and is disabled");
     }
     if (strcasecmp(form->status, "APPROVED") != 0) {
-        return pr_check_refuse(check, 132001, PR_REASON_TEMPLATE, "template name (%s) is not approved in %s", form->name, form->language);
+        return pr_check_refuse(check, 132001, PR_REASON_TEMPLATE, "template name (%s) is not approved in %s",
+                               form->name, form->language);
     }
     bool is_marketing = strcasecmp(form->category, "MARKETING") == 0;
     if (check->is_marketing_path && !is_marketing) {
         return pr_check_refuse(check, 131055, PR_REASON_TEMPLATE, "Only marketing templates are sent here");
     }
     if (!check->is_marketing_path && is_marketing && check->number->marketing_off) {
-        return pr_check_refuse(check, 131063, PR_REASON_TEMPLATE, "Marketing templates are disabled for your Cloud API configuration");
+        return pr_check_refuse(check, 131063, PR_REASON_TEMPLATE,
+                               "Marketing templates are disabled for your Cloud API configuration");
     }
     if (check->message.is_scoped && strcasecmp(form->category, "AUTHENTICATION") == 0) {
         return pr_check_refuse(check, 131062, PR_REASON_TEMPLATE, "Authentication templates need a phone number");
@@ -415,13 +445,15 @@ bool pr_check_template(struct pr_check *check, uint32_t token) {
     if (!check_language(check, slot[1], &m->language)) {
         return false;
     }
-    m->form = pr_catalogue_find(&check->sandbox->catalogue, pr_span_of(check->number->waba_id), m->template_name, m->language);
+    m->form = pr_catalogue_find(&check->sandbox->catalogue, pr_span_of(check->number->waba_id), m->template_name,
+                                m->language);
     if (!m->form && check->sandbox->any_template) {
         return true;
     }
     if (!m->form) {
         return pr_check_refuse(check, 132001, PR_REASON_TEMPLATE, "template name (%.*s) does not exist in %.*s",
-                               (int)(m->template_name.n > 100 ? 100 : m->template_name.n), m->template_name.p, PR_SPAN_ARG(m->language));
+                               (int)(m->template_name.n > 100 ? 100 : m->template_name.n), m->template_name.p,
+                               PR_SPAN_ARG(m->language));
     }
     return check_sendable(check) && check_components(check, slot[2]);
 }

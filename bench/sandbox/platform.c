@@ -124,8 +124,9 @@ static void refuse(struct flow *f, enum pr_reason reason, int code, int http, in
 static void refuse_d360_key(struct flow *f) {
     count_refusal(f, PR_REASON_TOKEN, 0);
     add_record(f, "refused", PR_REASON_TOKEN, 0, 401);
-    pr_answer_put(f->answer, 401, "application/json", "",
-                  PR_SPAN("{\"meta\":{\"success\":false,\"http_code\":401,\"developer_message\":\"Invalid api key\"}}"));
+    pr_answer_put(
+        f->answer, 401, "application/json", "",
+        PR_SPAN("{\"meta\":{\"success\":false,\"http_code\":401,\"developer_message\":\"Invalid api key\"}}"));
 }
 
 static bool is_business_token(const struct pr_sandbox *sandbox, struct pr_span token) {
@@ -166,7 +167,8 @@ static bool authenticate_graph(struct flow *f) {
         f->number = pr_sandbox_add_number(sandbox, f->phone_number_id);
     }
     if (!f->number) {
-        refuse(f, PR_REASON_NUMBER, 100, 0, SUBCODE_NO_SUCH_OBJECT, "Unsupported post request. Object with that ID does not exist.");
+        refuse(f, PR_REASON_NUMBER, 100, 0, SUBCODE_NO_SUCH_OBJECT,
+               "Unsupported post request. Object with that ID does not exist.");
     }
     return f->number != NULL;
 }
@@ -197,7 +199,8 @@ static size_t put_base64(char *to, const unsigned char *from, size_t n) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t out = 0;
     for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)from[i] << 16 | (i + 1 < n ? (uint32_t)from[i + 1] << 8 : 0) | (i + 2 < n ? from[i + 2] : 0);
+        uint32_t v =
+            (uint32_t)from[i] << 16 | (i + 1 < n ? (uint32_t)from[i + 1] << 8 : 0) | (i + 2 < n ? from[i + 2] : 0);
         to[out++] = digits[v >> 18];
         to[out++] = digits[v >> 12 & 63];
         if (i + 1 < n) {
@@ -242,7 +245,7 @@ static void put_result(struct flow *f, bool is_held) {
                              m->person,
                              PR_SPAN("\"}],\"messages\":[{\"id\":\""),
                              f->wamid,
-                             is_held             ? PR_SPAN("\",\"message_status\":\"held_for_quality_assessment\"}]}")
+                             is_held              ? PR_SPAN("\",\"message_status\":\"held_for_quality_assessment\"}]}")
                              : m->template_name.n ? PR_SPAN("\",\"message_status\":\"accepted\"}]}")
                                                   : PR_SPAN("\"}]}")};
     enum { PARTS = sizeof part / sizeof part[0] };
@@ -257,7 +260,8 @@ static void put_result(struct flow *f, bool is_held) {
     }
     struct pr_buf *out = f->answer->bytes;
     pr_buf_reset(out);
-    pr_buf_put_span(out, PR_SPAN("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: "));
+    pr_buf_put_span(out,
+                    PR_SPAN("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: "));
     pr_buf_put(out, digits + at, sizeof digits - at);
     pr_buf_put_span(out, f->answer->close ? PR_SPAN("\r\nConnection: close\r\n\r\n") : PR_SPAN("\r\n\r\n"));
     for (size_t i = 0; i < PARTS; i++) {
@@ -280,23 +284,21 @@ static void put_oversize(struct flow *f) {
 
 static int fault_http(const struct pr_fault *fault) {
     switch (fault->kind->saying) {
-    case PR_SAY_STATUS:
-        return fault->http ? fault->http : fault->kind->http;
-    case PR_SAY_ERROR:
-        return fault->http ? fault->http : pr_error_kind(fault->code ? fault->code : 131000)->http;
+    case PR_SAY_STATUS: return fault->http ? fault->http : fault->kind->http;
+    case PR_SAY_ERROR: return fault->http ? fault->http : pr_error_kind(fault->code ? fault->code : 131000)->http;
     case PR_SAY_RESULT:
     case PR_SAY_HELD:
     case PR_SAY_GARBAGE:
     case PR_SAY_EMPTY:
-    case PR_SAY_OVERSIZE:
-        break;
+    case PR_SAY_OVERSIZE: break;
     }
     return 200;
 }
 
 /* Status that the client is meant to see: none when the connection ends or falls silent first. */
 static int answered_http(const struct pr_fault *fault) {
-    bool is_silent = fault->kind->act == PR_ACT_CUT || fault->kind->act == PR_ACT_RESET || fault->kind->act == PR_ACT_HANG;
+    bool is_silent =
+        fault->kind->act == PR_ACT_CUT || fault->kind->act == PR_ACT_RESET || fault->kind->act == PR_ACT_HANG;
     return is_silent ? 0 : fault_http(fault);
 }
 
@@ -315,27 +317,19 @@ static void answer_by_fault(struct flow *f) {
     }
     int code = fault->code ? fault->code : 131000;
     switch (fault->kind->saying) {
-    case PR_SAY_RESULT:
-        put_result(f, false);
-        break;
-    case PR_SAY_HELD:
-        put_result(f, true);
-        break;
+    case PR_SAY_RESULT: put_result(f, false); break;
+    case PR_SAY_HELD: put_result(f, true); break;
     case PR_SAY_ERROR:
-        pr_answer_error(answer, code, fault_http(fault), 0, fault->details ? fault->details : "On purpose.", fault, trace_of(f));
+        pr_answer_error(answer, code, fault_http(fault), 0, fault->details ? fault->details : "On purpose.", fault,
+                        trace_of(f));
         break;
-    case PR_SAY_STATUS:
-        pr_answer_status(answer, fault_http(fault), fault);
-        break;
+    case PR_SAY_STATUS: pr_answer_status(answer, fault_http(fault), fault); break;
     case PR_SAY_GARBAGE:
-        pr_answer_put(answer, 200, "application/json; charset=UTF-8", "", PR_SPAN("{\"messages\":[{\"id\":\"wamid.\x01\xff<!doctype"));
+        pr_answer_put(answer, 200, "application/json; charset=UTF-8", "",
+                      PR_SPAN("{\"messages\":[{\"id\":\"wamid.\x01\xff<!doctype"));
         break;
-    case PR_SAY_EMPTY:
-        pr_answer_put(answer, 200, "application/json; charset=UTF-8", "", PR_SPAN("{}"));
-        break;
-    case PR_SAY_OVERSIZE:
-        put_oversize(f);
-        break;
+    case PR_SAY_EMPTY: pr_answer_put(answer, 200, "application/json; charset=UTF-8", "", PR_SPAN("{}")); break;
+    case PR_SAY_OVERSIZE: put_oversize(f); break;
     }
 }
 
@@ -352,7 +346,8 @@ static bool fits_window(struct flow *f, bool is_open) {
     if (is_open || !f->sandbox->enforce_window || f->check.message.template_name.n > 0) {
         return true;
     }
-    refuse(f, PR_REASON_WINDOW, 131047, 0, 0, "More than 24 hours have passed since the customer last replied to this number.");
+    refuse(f, PR_REASON_WINDOW, 131047, 0, 0,
+           "More than 24 hours have passed since the customer last replied to this number.");
     return false;
 }
 
@@ -365,16 +360,18 @@ static bool fits_limits(struct flow *f, uint64_t pair, uint64_t person, int64_t 
     }
     if (!pr_pair_fits(&sandbox->pairs, pair, now_us)) {
         refuse(f, PR_REASON_PAIR, 131056, 0, 0,
-               "Message failed to send because there were too many messages sent from this phone number to the same phone number in a "
+               "Message failed to send because there were too many messages sent from this phone number to the same "
+               "phone number in a "
                "short period of time.");
         return false;
     }
     struct pr_portfolio *portfolio = f->number->portfolio;
     if (portfolio && !is_open && !pr_tier_fits(&portfolio->tier, person, now_us)) {
         char details[200];
-        (void)snprintf(details, sizeof details,
-                       "Messaging limit reached: %lld people in 24 hours. (The sandbox's own answer; the platform documents no code.)",
-                       (long long)portfolio->tier.limit);
+        (void)snprintf(
+            details,
+            sizeof details, "Messaging limit reached: %lld people in 24 hours. (The sandbox's own answer; the platform documents no code.)",
+            (long long)portfolio->tier.limit);
         refuse(f, PR_REASON_TIER, 131048, 0, 0, details);
         return false;
     }
@@ -414,6 +411,7 @@ static void take(struct flow *f, int failed_code) {
     const struct pr_message *m = &f->check.message;
     char category[48];
     make_wamid(f);
+    f->answer->is_taken = true;
     sandbox->stats.accepted++;
     f->number->accepted++;
     count_callback(sandbox, m->callback);
@@ -478,7 +476,8 @@ static void answer_message(struct flow *f) {
     check->is_marketing_path = f->path == PATH_MARKETING;
     struct pr_span type = f->request->content_type;
     if (type.n < 16 || strncasecmp(type.p, "application/json", 16) != 0) {
-        (void)pr_check_refuse(check, 100, PR_REASON_BODY, "The parameter messaging_product is required. (Content-Type is not JSON.)");
+        (void)pr_check_refuse(check, 100, PR_REASON_BODY,
+                              "The parameter messaging_product is required. (Content-Type is not JSON.)");
     } else if (f->request->body.n > PR_MESSAGE_BYTES_MAX) {
         (void)pr_check_refuse(check, 100, PR_REASON_BODY, "The body has more than %d bytes.", (int)PR_MESSAGE_BYTES_MAX);
     } else if (pr_check_body(check, f->request->body)) {
@@ -507,9 +506,11 @@ static void answer_number(struct flow *f) {
     pr_buf_put_json(&body, pr_span_of(n->display));
     pr_buf_put_text(&body, ",\"quality_rating\":");
     pr_buf_put_json(&body, pr_span_of(n->quality));
-    pr_buf_printf(&body, ",\"status\":\"CONNECTED\",\"throughput\":{\"level\":\"%s\"}", n->rate.per_second >= 1000 ? "HIGH" : "STANDARD");
+    pr_buf_printf(&body, ",\"status\":\"CONNECTED\",\"throughput\":{\"level\":\"%s\"}",
+                  n->rate.per_second >= 1000 ? "HIGH" : "STANDARD");
     if (n->portfolio && n->portfolio->tier.limit >= 0) {
-        pr_buf_printf(&body, ",\"whatsapp_business_manager_messaging_limit\":\"TIER_%lld\"", (long long)n->portfolio->tier.limit);
+        pr_buf_printf(&body, ",\"whatsapp_business_manager_messaging_limit\":\"TIER_%lld\"",
+                      (long long)n->portfolio->tier.limit);
     } else {
         pr_buf_put_text(&body, ",\"whatsapp_business_manager_messaging_limit\":\"TIER_UNLIMITED\"");
     }

@@ -175,7 +175,8 @@ static void sign(const struct pr_post *post, struct pr_span body, char out[65]) 
     static const char hex[] = "0123456789abcdef";
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned mac_n = 0;
-    pr_assert(HMAC(EVP_sha256(), post->secret, (int)strlen(post->secret), (const unsigned char *)body.p, body.n, mac, &mac_n));
+    pr_assert(HMAC(EVP_sha256(), post->secret, (int)strlen(post->secret), (const unsigned char *)body.p, body.n, mac,
+                   &mac_n));
     for (unsigned i = 0; i < 32; i++) {
         out[2 * i] = hex[mac[i] >> 4];
         out[2 * i + 1] = hex[mac[i] & 15];
@@ -195,10 +196,11 @@ static void poster_try(struct poster *p) {
     char signature[65];
     sign(post, pr_buf_span(&p->body), signature);
     struct evbuffer *out = bufferevent_get_output(p->bev);
-    (void)evbuffer_add_printf(out,
-                              "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: facebookexternalua\r\nContent-Type: application/json\r\n"
-                              "Content-Length: %zu\r\nX-Hub-Signature-256: sha256=%s\r\n\r\n",
-                              post->path, post->host, p->body.n, signature);
+    (void)evbuffer_add_printf(
+        out,
+        "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: facebookexternalua\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\nX-Hub-Signature-256: sha256=%s\r\n\r\n",
+        post->path, post->host, p->body.n, signature);
     (void)evbuffer_add(out, p->body.p, p->body.n);
 }
 

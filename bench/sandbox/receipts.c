@@ -92,7 +92,8 @@ static void step_done(struct pr_receipts *r, struct step *step) {
 }
 
 static void put_pricing(struct pr_buf *out, const struct note *note) {
-    pr_buf_put_text(out, ",\"pricing\":{\"billable\":true,\"pricing_model\":\"PMP\",\"type\":\"regular\",\"category\":");
+    pr_buf_put_text(out,
+                    ",\"pricing\":{\"billable\":true,\"pricing_model\":\"PMP\",\"type\":\"regular\",\"category\":");
     pr_buf_put_json(out, note->category);
     pr_buf_put_char(out, '}');
 }
@@ -113,7 +114,8 @@ static void put_status(struct pr_receipts *r, struct pr_buf *out, const struct s
     pr_buf_put_text(out, "{\"id\":\"");
     pr_buf_put_span(out, note->wamid);
     pr_buf_printf(out, "\",\"status\":\"%s\",\"timestamp\":\"%lld\",\"%s\":\"", step_names[step->kind],
-                  (long long)(pr_sandbox_now_us(r->sandbox) / 1000000), note->is_scoped ? "recipient_user_id" : "recipient_id");
+                  (long long)(pr_sandbox_now_us(r->sandbox) / 1000000),
+                  note->is_scoped ? "recipient_user_id" : "recipient_id");
     pr_buf_put_span(out, note->person);
     pr_buf_put_char(out, '"');
     if (note->has_callback) {
@@ -132,7 +134,8 @@ static void put_status(struct pr_receipts *r, struct pr_buf *out, const struct s
 static void open_entry(struct pr_buf *out, const struct pr_number *number) {
     pr_buf_put_text(out, "{\"id\":");
     pr_buf_put_json(out, pr_span_of(number->waba_id));
-    pr_buf_put_text(out, ",\"changes\":[{\"value\":{\"messaging_product\":\"whatsapp\",\"metadata\":{\"display_phone_number\":");
+    pr_buf_put_text(
+        out, ",\"changes\":[{\"value\":{\"messaging_product\":\"whatsapp\",\"metadata\":{\"display_phone_number\":");
     pr_buf_put_json(out, pr_span_of(number->display));
     pr_buf_put_text(out, ",\"phone_number_id\":");
     pr_buf_put_json(out, pr_span_of(number->phone_number_id));
@@ -321,7 +324,7 @@ static void read_failed(struct pr_reading *r, const json_t *array, struct settin
         return;
     }
     set->failed_n = (uint32_t)json_array_size(array);
-    json_array_foreach(array, i, item) {
+    json_array_foreach (array, i, item) {
         if (pr_read_object(r, item, names)) {
             set->failed[i].probability = pr_read_real(r, item, "probability", 0, 0, 1);
             set->failed[i].code = (int)pr_read_number(r, item, "code", 131026, 1, INT32_MAX);
@@ -350,9 +353,10 @@ static void read_settings(struct pr_reading *r, const json_t *o, struct settings
 }
 
 bool pr_receipts_set(struct pr_receipts *receipts, const json_t *object, char *why, size_t why_n) {
-    static const char *const names[] = {"enabled",   "paused", "url",         "app_secret", "sent_ms",   "delivered_ms", "read_ms",
-                                        "failed_ms", "read",   "delivered",   "duplicate",  "lost",      "batch",        "concurrency",
-                                        "attempts",  "failed", "gather_ms",   "timeout_ms", "queue_max", NULL};
+    static const char *const names[] = {"enabled",      "paused",    "url",        "app_secret",  "sent_ms",
+                                        "delivered_ms", "read_ms",   "failed_ms",  "read",        "delivered",
+                                        "duplicate",    "lost",      "batch",      "concurrency", "attempts",
+                                        "failed",       "gather_ms", "timeout_ms", "queue_max",   NULL};
     struct pr_reading r = {.why = why, .why_n = why_n, .where = "receipts"};
     struct settings set = receipts->set;
     if (!pr_read_object(&r, object, names)) {
@@ -427,11 +431,12 @@ void pr_receipts_free(struct pr_receipts *receipts) {
 json_t *pr_receipts_show(const struct pr_receipts *receipts) {
     struct pr_post_stats posts = pr_post_stats(receipts->post);
     const uint64_t *n = receipts->statuses;
-    return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "enabled", receipts->set.enabled,
-                     "paused", receipts->set.paused, "waiting", (json_int_t)receipts->waiting, "ready", (json_int_t)receipts->ready_n,
-                     "sent", (json_int_t)n[STEP_SENT], "delivered", (json_int_t)n[STEP_DELIVERED], "read", (json_int_t)n[STEP_READ],
-                     "failed", (json_int_t)n[STEP_FAILED], "suppressed", (json_int_t)receipts->suppressed, "lost",
+    return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "enabled",
+                     receipts->set.enabled, "paused", receipts->set.paused, "waiting", (json_int_t)receipts->waiting,
+                     "ready", (json_int_t)receipts->ready_n, "sent", (json_int_t)n[STEP_SENT], "delivered",
+                     (json_int_t)n[STEP_DELIVERED], "read", (json_int_t)n[STEP_READ], "failed",
+                     (json_int_t)n[STEP_FAILED], "suppressed", (json_int_t)receipts->suppressed, "lost",
                      (json_int_t)receipts->lost, "dropped", (json_int_t)(receipts->dropped + posts.dropped), "posts",
-                     (json_int_t)posts.posted, "posts_repeated", (json_int_t)posts.repeated, "posts_open", (json_int_t)posts.busy,
-                     "concurrency", (json_int_t)receipts->set.concurrency);
+                     (json_int_t)posts.posted, "posts_repeated", (json_int_t)posts.repeated, "posts_open",
+                     (json_int_t)posts.busy, "concurrency", (json_int_t)receipts->set.concurrency);
 }

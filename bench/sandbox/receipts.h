@@ -16,9 +16,9 @@ struct pr_receipt_of {
     struct pr_span person;
     bool is_scoped;
     struct pr_span wamid;
-    struct pr_span callback;  /* raw inside of a JSON string; p NULL: none */
-    const char *category;     /* of pricing: "utility" */
-    int failed_code;          /* not 0: `failed` with this code, whatever the mix says */
+    struct pr_span callback; /* raw inside of a JSON string; p NULL: none */
+    const char *category;    /* of pricing: "utility" */
+    int failed_code;         /* not 0: `failed` with this code, whatever the mix says */
 };
 
 /* NULL when libevent refuses. Off until pr_receipts_set turns it on. */

@@ -67,10 +67,8 @@ static struct pr_chunk *new_chunk(struct pr_record *record, size_t room) {
     }
     room = room > PR_RECORD_CHUNK ? room : PR_RECORD_CHUNK;
     struct pr_chunk *chunk = &record->chunk[record->chunks_n++];
-    *chunk = (struct pr_chunk){.first = record->seq + 1,
-                               .offset = record->fd >= 0 ? record->file_n : -1,
-                               .room = room,
-                               .bytes = malloc(room)};
+    *chunk = (struct pr_chunk){
+        .first = record->seq + 1, .offset = record->fd >= 0 ? record->file_n : -1, .room = room, .bytes = malloc(room)};
     pr_assert(chunk->bytes);
     record->bytes += room;
     record_trim(record);
@@ -160,8 +158,9 @@ static char *put_body(char *to, struct pr_span body, bool is_json) {
 }
 
 uint64_t pr_record_add(struct pr_record *record, const struct pr_entry *entry) {
-    size_t most = LINE_FIXED + entry->to.n + entry->wa_id.n + entry->template_name.n + entry->language.n + entry->callback.n +
-                  entry->wamid.n + entry->phone_number_id.n + (record->with_bodies ? entry->body.n * 6 : 0);
+    size_t most = LINE_FIXED + entry->to.n + entry->wa_id.n + entry->template_name.n + entry->language.n +
+                  entry->callback.n + entry->wamid.n + entry->phone_number_id.n +
+                  (record->with_bodies ? entry->body.n * 6 : 0);
     struct pr_chunk *chunk = last_chunk(record);
     if (!chunk || chunk->room - chunk->n < most) {
         chunk = new_chunk(record, most);
@@ -212,7 +211,8 @@ static const char *chunk_bytes(const struct pr_record *record, const struct pr_c
 }
 
 /* Copies the lines of one chunk after `since`, at most `lines`; returns how many. */
-static uint64_t chunk_read(const struct pr_chunk *chunk, const char *bytes, uint64_t since, uint64_t lines, struct pr_buf *out) {
+static uint64_t chunk_read(const struct pr_chunk *chunk, const char *bytes, uint64_t since, uint64_t lines,
+                           struct pr_buf *out) {
     const char *from = bytes;
     const char *end = bytes + chunk->n;
     uint64_t seq = chunk->first;
@@ -228,7 +228,8 @@ static uint64_t chunk_read(const struct pr_chunk *chunk, const char *bytes, uint
     return n;
 }
 
-uint64_t pr_record_read(struct pr_record *record, uint64_t since, uint64_t lines_max, struct pr_buf *out, bool *is_complete) {
+uint64_t pr_record_read(struct pr_record *record, uint64_t since, uint64_t lines_max, struct pr_buf *out,
+                        bool *is_complete) {
     *is_complete = true;
     for (size_t i = 0; i < record->chunks_n && lines_max > 0; i++) {
         const struct pr_chunk *chunk = &record->chunk[i];

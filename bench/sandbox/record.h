@@ -16,9 +16,9 @@ struct pr_entry {
     uint64_t connection;
     uint32_t nth; /* request of that connection, from 1 */
     struct pr_span phone_number_id;
-    struct pr_span to;       /* raw, as in the body */
-    struct pr_span wa_id;    /* the person it was taken for */
-    struct pr_span type;     /* of message */
+    struct pr_span to;            /* raw, as in the body */
+    struct pr_span wa_id;         /* the person it was taken for */
+    struct pr_span type;          /* of message */
     struct pr_span template_name; /* raw */
     struct pr_span language;      /* raw */
     struct pr_span callback;      /* raw; p NULL when there is none */
@@ -70,7 +70,8 @@ void pr_record_flush(struct pr_record *record);
  * Up to `lines_max` whole lines after `since`, from memory or from the file, appended to `out`. Returns the seq of the last one
  * given (`since` if none). False in `is_complete` when the first lines asked for are gone (no file to read them from).
  */
-uint64_t pr_record_read(struct pr_record *record, uint64_t since, uint64_t lines_max, struct pr_buf *out, bool *is_complete);
+uint64_t pr_record_read(struct pr_record *record, uint64_t since, uint64_t lines_max, struct pr_buf *out,
+                        bool *is_complete);
 
 /* Forgets all lines; the file stays as it is and goes on, and so does the numbering. */
 void pr_record_clear(struct pr_record *record);

@@ -122,7 +122,7 @@ static void free_numbers(struct pr_sandbox *sandbox) {
     struct pr_number *number;
     struct pr_number *next;
     HASH_CLEAR(by_key, sandbox->numbers_by_key);
-    HASH_ITER(hh, sandbox->numbers, number, next) {
+    HASH_ITER (hh, sandbox->numbers, number, next) {
         HASH_DEL(sandbox->numbers, number);
         free(number->phone_number_id);
         free(number->token);
@@ -141,14 +141,14 @@ void pr_sandbox_free(struct pr_sandbox *sandbox) {
     free_numbers(sandbox);
     struct pr_portfolio *portfolio;
     struct pr_portfolio *next_portfolio;
-    HASH_ITER(hh, sandbox->portfolios, portfolio, next_portfolio) {
+    HASH_ITER (hh, sandbox->portfolios, portfolio, next_portfolio) {
         HASH_DEL(sandbox->portfolios, portfolio);
         free(portfolio->id);
         free(portfolio);
     }
     struct pr_token_entry *token;
     struct pr_token_entry *next_token;
-    HASH_ITER(hh, sandbox->tokens, token, next_token) {
+    HASH_ITER (hh, sandbox->tokens, token, next_token) {
         HASH_DEL(sandbox->tokens, token);
         free(token->token);
         free(token);

@@ -58,11 +58,11 @@ struct pr_number {
     char *token;    /* NULL: only the business tokens open it */
     char *d360_key; /* NULL: not reachable as 360dialog */
     char *waba_id;
-    char *display;      /* digits: who must not be the recipient; "" unknown */
-    char *country_code; /* put before a `to` without '+'; "" to take such a `to` as it is */
-    char *quality;      /* shown by GET /{id} */
+    char *display;                  /* digits: who must not be the recipient; "" unknown */
+    char *country_code;             /* put before a `to` without '+'; "" to take such a `to` as it is */
+    char *quality;                  /* shown by GET /{id} */
     struct pr_portfolio *portfolio; /* NULL: no messaging limit */
-    bool marketing_off; /* marketing templates only on /marketing_messages: 131063 */
+    bool marketing_off;             /* marketing templates only on /marketing_messages: 131063 */
     struct pr_rate rate;
     uint64_t accepted;
     uint64_t salt; /* seeds the hashes of pairs and windows */
@@ -80,7 +80,7 @@ struct pr_stats {
     uint64_t connections, requests, bad_requests, half_requests; /* half: the client left before its request was whole */
     uint64_t accepted, refused, unanswered; /* unanswered: accepted, and the client left or was cut before the answer */
     uint64_t callbacks_repeated, accepted_without_callback;
-    uint64_t cut, reset, hung;        /* connections ended or silenced on purpose */
+    uint64_t cut, reset, hung; /* connections ended or silenced on purpose */
     uint64_t mark_read;
     uint64_t by_reason[PR_REASONS];
     struct {
@@ -101,7 +101,7 @@ struct pr_sandbox {
     struct pr_record record;
     struct pr_receipts *receipts;
     struct pr_server *server;
-    struct pr_number *numbers;       /* by phone_number_id */
+    struct pr_number *numbers;        /* by phone_number_id */
     struct pr_number *numbers_by_key; /* by d360_key */
     struct pr_portfolio *portfolios;
     struct pr_token_entry *tokens; /* business tokens */
@@ -114,11 +114,11 @@ struct pr_sandbox {
     int64_t latency_us[PR_LATENCY_STEPS];
     bool has_latency;
     int64_t clock_offset_us;
-    uint64_t run;   /* random, so that message ids of two runs differ */
-    uint64_t taken; /* accepted messages of this run; the message id's number; never cleared */
-    bool lenient;        /* unknown numbers are made on the fly, any token opens them */
-    bool any_template;   /* templates that are not known are taken unchecked */
-    bool enforce_window; /* non-template messages need an open service window */
+    uint64_t run;          /* random, so that message ids of two runs differ */
+    uint64_t taken;        /* accepted messages of this run; the message id's number; never cleared */
+    bool lenient;          /* unknown numbers are made on the fly, any token opens them */
+    bool any_template;     /* templates that are not known are taken unchecked */
+    bool enforce_window;   /* non-template messages need an open service window */
     struct pr_buf scratch; /* the answer being built */
     struct pr_doc *doc;    /* the body being read */
 };

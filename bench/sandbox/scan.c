@@ -251,20 +251,13 @@ static bool scan_value(struct scanner *s) {
         return scan_fault(s, "a value is missing");
     }
     switch (s->p[s->at]) {
-    case '{':
-        return scan_container(s, true);
-    case '[':
-        return scan_container(s, false);
-    case '"':
-        return scan_string(s);
-    case 't':
-        return scan_word(s, PR_SPAN("true"), PR_TOKEN_BOOL);
-    case 'f':
-        return scan_word(s, PR_SPAN("false"), PR_TOKEN_BOOL);
-    case 'n':
-        return scan_word(s, PR_SPAN("null"), PR_TOKEN_NULL);
-    default:
-        return scan_number(s);
+    case '{': return scan_container(s, true);
+    case '[': return scan_container(s, false);
+    case '"': return scan_string(s);
+    case 't': return scan_word(s, PR_SPAN("true"), PR_TOKEN_BOOL);
+    case 'f': return scan_word(s, PR_SPAN("false"), PR_TOKEN_BOOL);
+    case 'n': return scan_word(s, PR_SPAN("null"), PR_TOKEN_NULL);
+    default: return scan_number(s);
     }
 }
 
@@ -364,8 +357,8 @@ uint32_t pr_doc_chars(const struct pr_doc *doc, uint32_t token) {
     return chars;
 }
 
-bool pr_doc_pick(const struct pr_doc *doc, uint32_t object, const struct pr_span *names, uint32_t names_n, uint32_t *slot,
-                 struct pr_span *unknown) {
+bool pr_doc_pick(const struct pr_doc *doc, uint32_t object, const struct pr_span *names, uint32_t names_n,
+                 uint32_t *slot, struct pr_span *unknown) {
     for (uint32_t i = 0; i < names_n; i++) {
         slot[i] = 0;
     }

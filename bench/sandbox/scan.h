@@ -57,7 +57,7 @@ uint32_t pr_doc_chars(const struct pr_doc *doc, uint32_t token);
  * Members of an object by name: slot[i] becomes the value token of names[i], or 0. False when the object has a member
  * of another name, which `unknown` then shows. Of a repeated name the last counts.
  */
-bool pr_doc_pick(const struct pr_doc *doc, uint32_t object, const struct pr_span *names, uint32_t names_n, uint32_t *slot,
-                 struct pr_span *unknown);
+bool pr_doc_pick(const struct pr_doc *doc, uint32_t object, const struct pr_span *names, uint32_t names_n,
+                 uint32_t *slot, struct pr_span *unknown);
 
 #endif

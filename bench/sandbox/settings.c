@@ -19,7 +19,8 @@ bool pr_read_object(struct pr_reading *r, const json_t *object, const char *cons
         pr_read_fault(r, "", "must be an object");
         return false;
     }
-    for (void *i = json_object_iter((json_t *)(uintptr_t)object); i; i = json_object_iter_next((json_t *)(uintptr_t)object, i)) {
+    for (void *i = json_object_iter((json_t *)(uintptr_t)object); i;
+         i = json_object_iter_next((json_t *)(uintptr_t)object, i)) {
         const char *const *name = names;
         while (*name && strcmp(*name, json_object_iter_key(i)) != 0) {
             name++;
@@ -37,7 +38,8 @@ static const json_t *member(const json_t *object, const char *name) {
     return json_is_null(value) ? NULL : value;
 }
 
-int64_t pr_read_number(struct pr_reading *r, const json_t *object, const char *name, int64_t otherwise, int64_t min, int64_t max) {
+int64_t pr_read_number(struct pr_reading *r, const json_t *object, const char *name, int64_t otherwise, int64_t min,
+                       int64_t max) {
     const json_t *value = member(object, name);
     if (!value) {
         return otherwise;
@@ -45,14 +47,16 @@ int64_t pr_read_number(struct pr_reading *r, const json_t *object, const char *n
     int64_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < min || number > max) {
         char problem[96];
-        (void)snprintf(problem, sizeof problem, "must be a whole number from %lld to %lld", (long long)min, (long long)max);
+        (void)snprintf(problem, sizeof problem, "must be a whole number from %lld to %lld", (long long)min,
+                       (long long)max);
         pr_read_fault(r, name, problem);
         return otherwise;
     }
     return number;
 }
 
-double pr_read_real(struct pr_reading *r, const json_t *object, const char *name, double otherwise, double min, double max) {
+double pr_read_real(struct pr_reading *r, const json_t *object, const char *name, double otherwise, double min,
+                    double max) {
     const json_t *value = member(object, name);
     if (!value) {
         return otherwise;

@@ -21,8 +21,10 @@ void pr_read_fault(struct pr_reading *r, const char *name, const char *problem);
 bool pr_read_object(struct pr_reading *r, const json_t *object, const char *const *names);
 
 /* A member, or `otherwise` when it is absent or null; another type, or a value outside `min`..`max`, is a fault. */
-int64_t pr_read_number(struct pr_reading *r, const json_t *object, const char *name, int64_t otherwise, int64_t min, int64_t max);
-double pr_read_real(struct pr_reading *r, const json_t *object, const char *name, double otherwise, double min, double max);
+int64_t pr_read_number(struct pr_reading *r, const json_t *object, const char *name, int64_t otherwise, int64_t min,
+                       int64_t max);
+double pr_read_real(struct pr_reading *r, const json_t *object, const char *name, double otherwise, double min,
+                    double max);
 bool pr_read_bool(struct pr_reading *r, const json_t *object, const char *name, bool otherwise);
 
 /* The same for a string: a copy that the caller frees; NULL when absent and `otherwise` is NULL. */

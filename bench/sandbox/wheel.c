@@ -36,7 +36,7 @@ static void wheel_run_slot(struct pr_wheel *wheel, int64_t ms) {
     struct pr_timer_list due = LIST_HEAD_INITIALIZER(due);
     struct pr_timer *timer;
     struct pr_timer *next;
-    LIST_FOREACH_SAFE(timer, wheel_slot(wheel, ms), link, next) {
+    LIST_FOREACH_SAFE (timer, wheel_slot(wheel, ms), link, next) {
         if (timer->due_ms <= ms) {
             LIST_REMOVE(timer, link);
             LIST_INSERT_HEAD(&due, timer, link);

@@ -17,13 +17,15 @@ struct pr_timer {
     bool is_set;
 };
 
-enum { PR_WHEEL_SLOTS = 4096 }; /* about four seconds a turn; a timer further away is passed over until its turn comes */
+enum {
+    PR_WHEEL_SLOTS = 4096
+}; /* about four seconds a turn; a timer further away is passed over until its turn comes */
 
 struct pr_wheel {
     LIST_HEAD(pr_timer_list, pr_timer) slot[PR_WHEEL_SLOTS];
     struct event *tick;
-    int64_t done_ms; /* every slot up to this millisecond has been looked at */
-    uint64_t n;      /* timers set */
+    int64_t done_ms;  /* every slot up to this millisecond has been looked at */
+    uint64_t n;       /* timers set */
     int64_t armed_ms; /* the millisecond slept for, while is_armed */
     bool is_armed;
 };

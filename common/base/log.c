@@ -332,8 +332,7 @@ static void end_line(struct line *line) {
     }
 }
 
-static void log_line(enum pr_log_level level, const char *event, const char *fmt, struct args *args,
-                     uint64_t repeated) {
+static void log_line(enum pr_log_level level, const char *event, const char *fmt, struct args *args, uint64_t repeated) {
     struct line line;
     start_line(&line, level, event);
     if (repeated > 0) {

@@ -292,8 +292,7 @@ static void put_labels(struct pr_buf *out, const struct series *series, char *be
         put_label(out, *before, label[1]->name, word_at(label[1], series->cell % label[1]->capacity));
 }
 
-static void put_value(struct pr_buf *out, const struct series *series, const char *suffix, int64_t value,
-                      bool is_count) {
+static void put_value(struct pr_buf *out, const struct series *series, const char *suffix, int64_t value, bool is_count) {
     static const struct pr_metric_def plain = {.per_unit = 1};
     char before;
     pr_buf_printf(out, "%s%s", series->def->name, suffix);

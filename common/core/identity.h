@@ -21,8 +21,7 @@ struct pr_identity {
     struct pr_uuid id; /* UUIDv8, RFC 9562 section 5.8 */
     int64_t us;        /* the moment the day comes from, microseconds since 1970 */
     int32_t day;       /* days since 1970-01-01: the ledger's partition */
-    int32_t
-        day_other; /* the neighbouring day whose midnight is less than an hour away, or `day`: see pr_identity_make */
+    int32_t day_other; /* the neighbouring day whose midnight is less than an hour away, or `day`: see pr_identity_make */
     enum pr_day_source from;
 };
 

@@ -50,8 +50,7 @@ struct pr_outcome {
     bool charges_try;   /* false when it is not the message's fault (throttling, paused template, stopped sender) */
     bool is_opt_out;    /* the person stopped marketing (131050): write it */
     bool is_held;       /* accepted, but held_for_quality_assessment or paused */
-    char wamid[PR_WAMID_MAX +
-               1]; /* ACCEPTED; "" when it is longer or not printable ASCII: the receipt finds its row without it */
+    char wamid[PR_WAMID_MAX + 1]; /* ACCEPTED; "" when it is longer or not printable ASCII: the receipt finds its row without it */
 };
 
 /* Bodies over this are not parsed: a true answer has under 2 KiB. */

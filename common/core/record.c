@@ -325,26 +325,16 @@ enum pr_record_status pr_record_decode(const struct pr_record_input *in, struct 
 
 const char *pr_record_status_name(enum pr_record_status status) {
     switch (status) {
-    case PR_RECORD_OK:
-        return "ok";
-    case PR_RECORD_TOMBSTONE:
-        return "tombstone";
-    case PR_RECORD_UNDECODABLE:
-        return "undecodable";
-    case PR_RECORD_UNSUPPORTED_FORMAT:
-        return "unsupported_format";
-    case PR_RECORD_SCHEMA_REGISTRY:
-        return "schema_registry_format";
-    case PR_RECORD_TOO_LARGE:
-        return "too_large";
-    case PR_RECORD_TOO_DEEP:
-        return "too_deep";
-    case PR_RECORD_BAD_UTF8:
-        return "bad_utf8";
-    case PR_RECORD_BAD_ATTRIBUTE:
-        return "bad_attribute";
-    case PR_RECORD_NO_MEMORY:
-        return "no_memory";
+    case PR_RECORD_OK: return "ok";
+    case PR_RECORD_TOMBSTONE: return "tombstone";
+    case PR_RECORD_UNDECODABLE: return "undecodable";
+    case PR_RECORD_UNSUPPORTED_FORMAT: return "unsupported_format";
+    case PR_RECORD_SCHEMA_REGISTRY: return "schema_registry_format";
+    case PR_RECORD_TOO_LARGE: return "too_large";
+    case PR_RECORD_TOO_DEEP: return "too_deep";
+    case PR_RECORD_BAD_UTF8: return "bad_utf8";
+    case PR_RECORD_BAD_ATTRIBUTE: return "bad_attribute";
+    case PR_RECORD_NO_MEMORY: return "no_memory";
     }
     return "undecodable";
 }

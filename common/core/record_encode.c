@@ -46,24 +46,12 @@ static void pack_members(msgpack_packer *packer, const struct pr_value *map) {
 
 static void pack_value(msgpack_packer *packer, const struct pr_value *v) {
     switch (v->kind) {
-    case PR_VALUE_NULL:
-        (void)msgpack_pack_nil(packer);
-        break;
-    case PR_VALUE_BOOL:
-        (void)(v->u.b ? msgpack_pack_true(packer) : msgpack_pack_false(packer));
-        break;
-    case PR_VALUE_INT:
-        (void)msgpack_pack_int64(packer, v->u.i);
-        break;
-    case PR_VALUE_DOUBLE:
-        pack_double(packer, v->u.d);
-        break;
-    case PR_VALUE_STRING:
-        pack_text(packer, v->u.s);
-        break;
-    case PR_VALUE_TIME:
-        pack_time(packer, v->u.i);
-        break;
+    case PR_VALUE_NULL: (void)msgpack_pack_nil(packer); break;
+    case PR_VALUE_BOOL: (void)(v->u.b ? msgpack_pack_true(packer) : msgpack_pack_false(packer)); break;
+    case PR_VALUE_INT: (void)msgpack_pack_int64(packer, v->u.i); break;
+    case PR_VALUE_DOUBLE: pack_double(packer, v->u.d); break;
+    case PR_VALUE_STRING: pack_text(packer, v->u.s); break;
+    case PR_VALUE_TIME: pack_time(packer, v->u.i); break;
     case PR_VALUE_ARRAY:
         (void)msgpack_pack_array(packer, v->u.array.n);
         for (uint32_t i = 0; i < v->u.array.n; i++) {

@@ -165,12 +165,8 @@ static void convert_map(json_t *v, struct tree_memory *memory, struct pr_value *
 static void convert(json_t *v, struct tree_memory *memory, struct pr_value *out) {
     *out = (struct pr_value){.kind = PR_VALUE_NULL};
     switch (json_typeof(v)) {
-    case JSON_OBJECT:
-        convert_map(v, memory, out);
-        break;
-    case JSON_ARRAY:
-        convert_array(v, memory, out);
-        break;
+    case JSON_OBJECT: convert_map(v, memory, out); break;
+    case JSON_ARRAY: convert_array(v, memory, out); break;
     case JSON_STRING:
         out->kind = PR_VALUE_STRING;
         out->u.s = copy_text(memory, json_string_value(v), json_string_length(v));
@@ -188,8 +184,7 @@ static void convert(json_t *v, struct tree_memory *memory, struct pr_value *out)
         out->kind = PR_VALUE_BOOL;
         out->u.b = json_is_true(v);
         break;
-    case JSON_NULL:
-        break;
+    case JSON_NULL: break;
     }
 }
 

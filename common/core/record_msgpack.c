@@ -311,8 +311,7 @@ static enum pr_record_status convert_map(struct convert *c, const msgpack_object
 static enum pr_record_status convert(struct convert *c, const msgpack_object *v, struct pr_value *out) {
     *out = (struct pr_value){.kind = PR_VALUE_NULL};
     switch (v->type) {
-    case MSGPACK_OBJECT_NIL:
-        return PR_RECORD_OK;
+    case MSGPACK_OBJECT_NIL: return PR_RECORD_OK;
     case MSGPACK_OBJECT_BOOLEAN:
         *out = (struct pr_value){.kind = PR_VALUE_BOOL, .u.b = v->via.boolean};
         return PR_RECORD_OK;
@@ -326,20 +325,16 @@ static enum pr_record_status convert(struct convert *c, const msgpack_object *v,
         *out = (struct pr_value){.kind = PR_VALUE_INT, .u.i = v->via.i64};
         return PR_RECORD_OK;
     case MSGPACK_OBJECT_FLOAT32:
-    case MSGPACK_OBJECT_FLOAT64:
-        return convert_double(c, v->via.f64, out);
+    case MSGPACK_OBJECT_FLOAT64: return convert_double(c, v->via.f64, out);
     case MSGPACK_OBJECT_STR:
         out->kind = PR_VALUE_STRING;
         return convert_text(c, v->via.str.ptr, v->via.str.size, &out->u.s);
     case MSGPACK_OBJECT_BIN:
         out->kind = PR_VALUE_STRING;
         return convert_text(c, v->via.bin.ptr, v->via.bin.size, &out->u.s);
-    case MSGPACK_OBJECT_ARRAY:
-        return convert_array(c, &v->via.array, out);
-    case MSGPACK_OBJECT_MAP:
-        return convert_map(c, &v->via.map, out);
-    case MSGPACK_OBJECT_EXT:
-        return convert_time(c, v, out);
+    case MSGPACK_OBJECT_ARRAY: return convert_array(c, &v->via.array, out);
+    case MSGPACK_OBJECT_MAP: return convert_map(c, &v->via.map, out);
+    case MSGPACK_OBJECT_EXT: return convert_time(c, v, out);
     }
     return PR_RECORD_UNDECODABLE;
 }

@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 struct pr_backoff {
-    int64_t base_us;     /* first window */
-    int64_t cap_us;      /* largest window and largest hint honoured */
-    int64_t lane_us;     /* waits up to this stay in the lane, all of a message's waits added up; longer ones are deferred */
-    uint32_t tries_max;  /* tries charged to the message before it is given up */
+    int64_t base_us; /* first window */
+    int64_t cap_us;  /* largest window and largest hint honoured */
+    int64_t lane_us; /* waits up to this stay in the lane, all of a message's waits added up; longer ones are deferred */
+    uint32_t tries_max; /* tries charged to the message before it is given up */
 };
 
 /* 250 ms doubling to 1 h, 30 s in the lane, 8 tries. */

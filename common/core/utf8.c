@@ -33,16 +33,11 @@ static size_t utf8_lead(unsigned char c) {
  */
 static bool utf8_second_ok(unsigned char lead, unsigned char c) {
     switch (lead) {
-    case 0xE0:
-        return c >= 0xA0 && c <= 0xBF;
-    case 0xED:
-        return c >= 0x80 && c <= 0x9F;
-    case 0xF0:
-        return c >= 0x90 && c <= 0xBF;
-    case 0xF4:
-        return c >= 0x80 && c <= 0x8F;
-    default:
-        return utf8_is_tail(c);
+    case 0xE0: return c >= 0xA0 && c <= 0xBF;
+    case 0xED: return c >= 0x80 && c <= 0x9F;
+    case 0xF0: return c >= 0x90 && c <= 0xBF;
+    case 0xF4: return c >= 0x80 && c <= 0x8F;
+    default: return utf8_is_tail(c);
     }
 }
 

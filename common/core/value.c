@@ -95,25 +95,14 @@ bool pr_value_text(const struct pr_value *v, struct pr_arena *arena, struct pr_s
     char scratch[DOUBLE_TEXT];
     size_t n = 0;
     switch (v ? v->kind : PR_VALUE_NULL) {
-    case PR_VALUE_STRING:
-        *text = v->u.s;
-        return true;
-    case PR_VALUE_BOOL:
-        *text = v->u.b ? PR_SPAN("true") : PR_SPAN("false");
-        return true;
-    case PR_VALUE_INT:
-        n = (size_t)snprintf(scratch, sizeof(scratch), "%lld", (long long)v->u.i);
-        break;
-    case PR_VALUE_DOUBLE:
-        n = double_text(v->u.d, scratch);
-        break;
-    case PR_VALUE_TIME:
-        n = (size_t)pr_time_format(v->u.i, scratch);
-        break;
+    case PR_VALUE_STRING: *text = v->u.s; return true;
+    case PR_VALUE_BOOL: *text = v->u.b ? PR_SPAN("true") : PR_SPAN("false"); return true;
+    case PR_VALUE_INT: n = (size_t)snprintf(scratch, sizeof(scratch), "%lld", (long long)v->u.i); break;
+    case PR_VALUE_DOUBLE: n = double_text(v->u.d, scratch); break;
+    case PR_VALUE_TIME: n = (size_t)pr_time_format(v->u.i, scratch); break;
     case PR_VALUE_NULL:
     case PR_VALUE_ARRAY:
-    case PR_VALUE_MAP:
-        return false;
+    case PR_VALUE_MAP: return false;
     }
     *text = pr_arena_copy(arena, pr_span_make(scratch, n));
     return text->p != NULL;
@@ -161,29 +150,13 @@ static void json_map(const struct pr_value *v, struct pr_buf *out) {
 
 void pr_value_json(const struct pr_value *v, struct pr_buf *out) {
     switch (v ? v->kind : PR_VALUE_NULL) {
-    case PR_VALUE_NULL:
-        pr_buf_put_text(out, "null");
-        break;
-    case PR_VALUE_BOOL:
-        pr_buf_put_text(out, v->u.b ? "true" : "false");
-        break;
-    case PR_VALUE_INT:
-        pr_buf_printf(out, "%lld", (long long)v->u.i);
-        break;
-    case PR_VALUE_DOUBLE:
-        json_double(v->u.d, out);
-        break;
-    case PR_VALUE_STRING:
-        pr_buf_put_json(out, v->u.s);
-        break;
-    case PR_VALUE_TIME:
-        json_time(v->u.i, out);
-        break;
-    case PR_VALUE_ARRAY:
-        json_array(v, out);
-        break;
-    case PR_VALUE_MAP:
-        json_map(v, out);
-        break;
+    case PR_VALUE_NULL: pr_buf_put_text(out, "null"); break;
+    case PR_VALUE_BOOL: pr_buf_put_text(out, v->u.b ? "true" : "false"); break;
+    case PR_VALUE_INT: pr_buf_printf(out, "%lld", (long long)v->u.i); break;
+    case PR_VALUE_DOUBLE: json_double(v->u.d, out); break;
+    case PR_VALUE_STRING: pr_buf_put_json(out, v->u.s); break;
+    case PR_VALUE_TIME: json_time(v->u.i, out); break;
+    case PR_VALUE_ARRAY: json_array(v, out); break;
+    case PR_VALUE_MAP: json_map(v, out); break;
     }
 }

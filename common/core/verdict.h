@@ -46,9 +46,8 @@ struct pr_verdict_facts {
     int32_t gen;       /* of the work */
     bool is_own_claim; /* same owner, epoch and claim number */
     bool is_owner_alive;
-    bool is_resend_allowed; /* unknown only */
-    bool
-        has_definite_outcome; /* an accepted or rejected attempt is recorded: counts as accepted/refused, but see below */
+    bool is_resend_allowed;    /* unknown only */
+    bool has_definite_outcome; /* an accepted or rejected attempt is recorded: counts as accepted/refused, but see below */
 };
 
 /*

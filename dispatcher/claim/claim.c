@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "gate/gate.h"
 #include "metrics.h"
 #include "pr_query.h"
 
@@ -119,8 +118,8 @@ static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
 
 static void kill_job(struct pr_lane *lane, struct pr_job *job, const struct pr_pg_result *result) {
     pr_claim_forget(job);
-    pr_log_error("claim_refused_by_database", "sqlstate=%s text=%s topic=%d partition=%d offset=%lld", result->sqlstate, result->message,
-                 job->origin.topic, job->origin.part, (long long)job->origin.off);
+    pr_log_error("claim_refused_by_database", "sqlstate=%s text=%s topic=%d partition=%d offset=%lld", result->sqlstate,
+                 result->message, job->origin.topic, job->origin.part, (long long)job->origin.off);
     struct pr_span reason = pr_arena_copy(&job->arena, pr_span_of(result->sqlstate));
     job->aside_reason = reason.p ? reason.p : "sqlstate";
     pr_lane_settle(lane, job, PR_WRITE_DEAD, PR_NEXT_SETTLED);
@@ -157,8 +156,8 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
     struct pr_lane *lane = batch->lane;
     lane->claimer->open--;
     if (result->class != PR_PG_OK) {
-        pr_log_limited(&failures, PR_LOG_WARN, "claim_failed", "lane=%d jobs=%zu sqlstate=%s text=%s", lane->index, batch->n, result->sqlstate,
-                       result->message);
+        pr_log_limited(&failures, PR_LOG_WARN, "claim_failed", "lane=%d jobs=%zu sqlstate=%s text=%s", lane->index,
+                       batch->n, result->sqlstate, result->message);
     }
     switch (result->class) {
     case PR_PG_OK:
@@ -177,12 +176,8 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
         atomic_store(&lane->process->lease_end_ns, 0);
         to_the_line(lane, batch);
         break;
-    case PR_PG_RECONNECT:
-        to_the_line(lane, batch);
-        break;
-    case PR_PG_BAD:
-        split(lane, batch, result);
-        break;
+    case PR_PG_RECONNECT: to_the_line(lane, batch); break;
+    case PR_PG_BAD: split(lane, batch, result); break;
     }
 }
 
@@ -194,7 +189,8 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
         batch->job[i]->epoch = batch->epoch;
     }
     if (!pr_batch_params(batch, &claimer->params)) {
-        struct pr_pg_result none = {.class = PR_PG_BAD, .sqlstate = "54000", .message = "the batch is larger than a statement may be"};
+        struct pr_pg_result none = {
+            .class = PR_PG_BAD, .sqlstate = "54000", .message = "the batch is larger than a statement may be"};
         split(lane, batch, &none);
         return;
     }
@@ -238,8 +234,11 @@ void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
         claimer->backs = grown;
         claimer->backs_room = room;
     }
-    claimer->backs[claimer->backs_n++] = (struct pr_back){
-        .tenant = job->tenant->id, .pool = job->sender->pool, .contact = job->contact, .at_ns = lane->now_ns, .id = job->identity.id};
+    claimer->backs[claimer->backs_n++] = (struct pr_back){.tenant = job->tenant->id,
+                                                          .pool = job->sender->pool,
+                                                          .contact = job->contact,
+                                                          .at_ns = lane->now_ns,
+                                                          .id = job->identity.id};
 }
 
 static void back_done(void *arg, const struct pr_pg_result *result) {
@@ -249,7 +248,8 @@ static void back_done(void *arg, const struct pr_pg_result *result) {
 /* A pool that nobody claims from gives its slots back after a second. */
 static void give_back_idle(struct pr_lane *lane) {
     struct pr_claimer *claimer = lane->claimer;
-    if (claimer->backs_n == 0 || lane->now_ns - claimer->backs[0].at_ns < PR_BACK_WAIT_NS || !pr_pg_has_room(lane->claim_link.pg)) {
+    if (claimer->backs_n == 0 || lane->now_ns - claimer->backs[0].at_ns < PR_BACK_WAIT_NS ||
+        !pr_pg_has_room(lane->claim_link.pg)) {
         return;
     }
     struct pr_back first = claimer->backs[0];
@@ -272,7 +272,8 @@ static void give_back_idle(struct pr_lane *lane) {
         }
     }
     claimer->backs_n = kept;
-    if (!pr_link_send(&lane->claim_link, "release", "select postrider.release_v1($1, $2, $3, $4)", &claimer->params, back_done, lane)) {
+    if (!pr_link_send(&lane->claim_link, "release", "select postrider.release_v1($1, $2, $3, $4)", &claimer->params,
+                      back_done, lane)) {
         pr_log_warn("release_failed", "pool=%d", first.pool); /* the slots stay taken: wrong only towards sending less */
     }
 }
@@ -289,7 +290,8 @@ static void dissolve(struct pr_lane *lane) {
 }
 
 static bool may_send(const struct pr_lane *lane) {
-    return !lane->is_fenced && !lane->is_draining && lane->claimer->open < PR_CLAIM_OPEN_MAX && pr_pg_has_room(lane->claim_link.pg);
+    return !lane->is_fenced && !lane->is_draining && lane->claimer->open < PR_CLAIM_OPEN_MAX &&
+           pr_pg_has_room(lane->claim_link.pg);
 }
 
 void pr_claim_turn(struct pr_lane *lane) {

@@ -8,13 +8,13 @@ static struct pr_span span_of(const char *text) {
 }
 
 /* One array parameter: a value of each job. The name of the loop variable is `j`. */
-#define COLUMN(element, statement)               \
-    do {                                         \
-        pr_params_array(params, element);        \
-        for (size_t i = 0; i < batch->n; i++) {  \
+#define COLUMN(element, statement)                  \
+    do {                                            \
+        pr_params_array(params, element);           \
+        for (size_t i = 0; i < batch->n; i++) {     \
             const struct pr_job *j = batch->job[i]; \
-            statement;                           \
-        }                                        \
+            statement;                              \
+        }                                           \
     } while (0)
 
 static void identity_params(const struct pr_batch *batch, struct pr_params *params) {
@@ -43,17 +43,17 @@ static void decision_params(const struct pr_batch *batch, struct pr_params *para
 }
 
 /* Fences of all jobs one after another. */
-#define FENCES(element, statement)                                    \
-    do {                                                              \
-        pr_params_array(params, element);                             \
-        for (size_t i = 0; i < n; i++) {                              \
-            for (size_t k = 0; k < jobs[i]->fences_n; k++) {          \
-                const struct pr_job *j = jobs[i];                     \
-                const struct pr_fence *f = &j->fences[k];             \
-                (void)f;                                              \
-                statement;                                            \
-            }                                                         \
-        }                                                             \
+#define FENCES(element, statement)                           \
+    do {                                                     \
+        pr_params_array(params, element);                    \
+        for (size_t i = 0; i < n; i++) {                     \
+            for (size_t k = 0; k < jobs[i]->fences_n; k++) { \
+                const struct pr_job *j = jobs[i];            \
+                const struct pr_fence *f = &j->fences[k];    \
+                (void)f;                                     \
+                statement;                                   \
+            }                                                \
+        }                                                    \
     } while (0)
 
 static void fence_params(struct pr_job *const *jobs, size_t n, struct pr_params *params) {

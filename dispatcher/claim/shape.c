@@ -2,7 +2,6 @@
 #include "claim/private.h"
 
 #include "base/log.h"
-#include "gate/gate.h"
 
 #include <math.h>
 

@@ -5,16 +5,28 @@
 #include "base/log.h"
 #include "core/render.h"
 #include "core/verdict.h"
-#include "gate/gate.h"
 #include "metrics.h"
 
-enum { COL_ORD, COL_VERDICT, COL_REASON, COL_UNTIL, COL_CONTACT, COL_LOCALE, COL_ATTEMPT, COL_TRIES, COL_RESENDS, COL_EXPIRES, COL_TOPIC,
-       COL_PART, COL_OFF };
+enum {
+    COL_ORD,
+    COL_VERDICT,
+    COL_REASON,
+    COL_UNTIL,
+    COL_CONTACT,
+    COL_LOCALE,
+    COL_ATTEMPT,
+    COL_TRIES,
+    COL_RESENDS,
+    COL_EXPIRES,
+    COL_TOPIC,
+    COL_PART,
+    COL_OFF
+};
 enum { PR_ASK_FIRST_MS = 250, PR_ASK_MAX_MS = 2000 };
 
 static void count(struct pr_lane *lane, const struct pr_job *job, const char *fate, const char *reason) {
-    pr_stat_add(&lane->stat, lane->now_us, job->tenant ? job->tenant->id : 0, job->sender ? job->sender->id : 0, (int16_t)job->category,
-                fate, reason);
+    pr_stat_add(&lane->stat, lane->now_us, job->tenant ? job->tenant->id : 0, job->sender ? job->sender->id : 0,
+                (int16_t)job->category, fate, reason);
 }
 
 static const char *text_in(struct pr_job *job, const PGresult *rows, int row, int col) {
@@ -31,7 +43,8 @@ static void read_facts(struct pr_lane *lane, struct pr_job *job, const PGresult 
     job->tries = pr_pg_int4(rows, row, COL_TRIES);
     job->locale = pr_pg_is_null(rows, row, COL_LOCALE) ? (struct pr_span){NULL, 0}
                                                        : pr_arena_copy(&job->arena, pr_pg_bytes(rows, row, COL_LOCALE));
-    job->expires_ns = pr_pg_is_null(rows, row, COL_EXPIRES) ? INT64_MAX : lane->now_ns + pr_pg_int8(rows, row, COL_EXPIRES) * 1000000;
+    job->expires_ns =
+        pr_pg_is_null(rows, row, COL_EXPIRES) ? INT64_MAX : lane->now_ns + pr_pg_int8(rows, row, COL_EXPIRES) * 1000000;
 }
 
 /* A change that came while the claim was under way may have missed it. */
@@ -45,7 +58,9 @@ static bool is_touched(const struct pr_lane *lane, int64_t contact, int64_t sent
 }
 
 static bool render(struct pr_job *job) {
-    struct pr_span locale = job->record.locale.n > 0 ? job->record.locale : job->locale.n > 0 ? job->locale : job->tenant->locale;
+    struct pr_span locale = job->record.locale.n > 0 ? job->record.locale
+                            : job->locale.n > 0      ? job->locale
+                                                     : job->tenant->locale;
     job->choice = pr_tenant_template(job->tenant, job->rule->on[job->rank].template_name, locale);
     if (!job->choice.tpl) {
         job->aside_reason = job->choice.refusal;
@@ -53,16 +68,20 @@ static bool render(struct pr_job *job) {
     }
     struct pr_filled filled;
     struct pr_render_fault fault;
-    enum pr_render_status status = pr_render_fill(job->choice.tpl, job->rule, &job->record, locale, &job->arena, &filled, &fault);
+    enum pr_render_status status =
+        pr_render_fill(job->choice.tpl, job->rule, &job->record, locale, &job->arena, &filled, &fault);
     if (status != PR_RENDER_OK) {
         job->aside_reason = pr_render_status_name(status);
-        pr_log_info("refused", "message_type=%.*s reason=%s param=%s text=%s", PR_SPAN_ARG(job->record.type), job->aside_reason, fault.param,
-                    fault.text);
+        pr_log_info("refused", "message_type=%.*s reason=%s param=%s text=%s", PR_SPAN_ARG(job->record.type),
+                    job->aside_reason, fault.param, fault.text);
         return false;
     }
     char text[PR_CALLBACK_TEXT];
-    struct pr_callback callback = {.tenant = job->tenant->id, .day = job->identity.day, .id = job->identity.id,
-                                   .attempt = (uint32_t)job->attempt + 1, .partition = (uint16_t)job->origin.part};
+    struct pr_callback callback = {.tenant = job->tenant->id,
+                                   .day = job->identity.day,
+                                   .id = job->identity.id,
+                                   .attempt = (uint32_t)job->attempt + 1,
+                                   .partition = (uint16_t)job->origin.part};
     int n = pr_callback_format(&callback, text);
     pr_buf_reset(&job->body);
     pr_render_body(job->choice.tpl, &filled, &job->to, pr_span_make(text, (size_t)n), &job->body);
@@ -89,9 +108,10 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
 
 /* A redelivery of the record that made the row is not counted; another record is. */
 static void duplicate(struct pr_lane *lane, struct pr_job *job, const PGresult *rows, int row) {
-    bool is_redelivery = job->gen > 0 || (!pr_pg_is_null(rows, row, COL_OFF) && pr_pg_int2(rows, row, COL_TOPIC) == job->origin.topic &&
-                                          pr_pg_int4(rows, row, COL_PART) == job->origin.part &&
-                                          pr_pg_int8(rows, row, COL_OFF) == job->origin.off);
+    bool is_redelivery =
+        job->gen > 0 ||
+        (!pr_pg_is_null(rows, row, COL_OFF) && pr_pg_int2(rows, row, COL_TOPIC) == job->origin.topic &&
+         pr_pg_int4(rows, row, COL_PART) == job->origin.part && pr_pg_int8(rows, row, COL_OFF) == job->origin.off);
     if (!is_redelivery) {
         count(lane, job, "duplicate", "");
         job->aside_kind = "duplicate";
@@ -111,7 +131,8 @@ static bool try_other_sender(struct pr_lane *lane, struct pr_job *job) {
     for (uint32_t i = 0; i < job->tenant->senders_n && i < 32 && !other; i++) {
         const struct pr_sender *sender = &job->tenant->senders[i];
         bool is_tried = (job->senders_tried >> i) & 1U;
-        if (!is_tried && sender->is_connected && job->rule->senders_n == 0 && pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns)) {
+        if (!is_tried && sender->is_connected && job->rule->senders_n == 0 &&
+            pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns)) {
             other = sender;
         }
     }
@@ -153,8 +174,8 @@ static void hold(struct pr_lane *lane, struct pr_job *job) {
 
 static void orphan(struct pr_lane *lane, struct pr_job *job) {
     count(lane, job, "unknown", "orphan");
-    pr_log_warn("orphan", "message_type=%.*s topic=%d partition=%d offset=%lld", PR_SPAN_ARG(job->record.type), job->origin.topic, job->origin.part,
-                (long long)job->origin.off);
+    pr_log_warn("orphan", "message_type=%.*s topic=%d partition=%d offset=%lld", PR_SPAN_ARG(job->record.type),
+                job->origin.topic, job->origin.part, (long long)job->origin.off);
     pr_job_park(job, PR_STATE_UNKNOWN, "unknown", PR_TIME_NONE, lane->process->opt->dispatch.reconcile_window_ms);
     job->parking.is_orphan = true;
     pr_lane_settle(lane, job, PR_WRITE_PARK, PR_NEXT_SETTLED);
@@ -165,42 +186,24 @@ static void decided(struct pr_lane *lane, struct pr_job *job, const char *fate, 
     pr_lane_settle(lane, job, 0, PR_NEXT_SETTLED);
 }
 
-static void act(struct pr_lane *lane, struct pr_job *job, enum pr_verdict verdict, const PGresult *rows, int row, int64_t sent_ns) {
+static void act(struct pr_lane *lane, struct pr_job *job, enum pr_verdict verdict, const PGresult *rows, int row,
+                int64_t sent_ns) {
     switch (verdict) {
-    case PR_VERDICT_SEND:
-        ready(lane, job, sent_ns);
-        break;
-    case PR_VERDICT_DUPLICATE:
-        duplicate(lane, job, rows, row);
-        break;
-    case PR_VERDICT_REFUSED:
-        decided(lane, job, "refused", text_in(job, rows, row, COL_REASON));
-        break;
-    case PR_VERDICT_CANCELLED:
-        decided(lane, job, "cancelled", "");
-        break;
-    case PR_VERDICT_SUPERSEDED:
-        decided(lane, job, "superseded", "");
-        break;
-    case PR_VERDICT_DEFER:
-        defer(lane, job, rows, row);
-        break;
-    case PR_VERDICT_HELD:
-        hold(lane, job);
-        break;
-    case PR_VERDICT_ORPHAN:
-        orphan(lane, job);
-        break;
-    case PR_VERDICT_WAITING:
-        pr_lane_settle(lane, job, 0, PR_NEXT_SETTLED);
-        break;
+    case PR_VERDICT_SEND: ready(lane, job, sent_ns); break;
+    case PR_VERDICT_DUPLICATE: duplicate(lane, job, rows, row); break;
+    case PR_VERDICT_REFUSED: decided(lane, job, "refused", text_in(job, rows, row, COL_REASON)); break;
+    case PR_VERDICT_CANCELLED: decided(lane, job, "cancelled", ""); break;
+    case PR_VERDICT_SUPERSEDED: decided(lane, job, "superseded", ""); break;
+    case PR_VERDICT_DEFER: defer(lane, job, rows, row); break;
+    case PR_VERDICT_HELD: hold(lane, job); break;
+    case PR_VERDICT_ORPHAN: orphan(lane, job); break;
+    case PR_VERDICT_WAITING: pr_lane_settle(lane, job, 0, PR_NEXT_SETTLED); break;
     case PR_VERDICT_NO_ROW:
         job->aside_reason = "no ledger row";
         pr_lane_settle(lane, job, PR_WRITE_DEAD, PR_NEXT_SETTLED);
         break;
     case PR_VERDICT_EVALUATE:
-    case PR_VERDICT_STORED:
-        pr_assert(!"the claim answers with a final verdict");
+    case PR_VERDICT_STORED: pr_assert(!"the claim answers with a final verdict");
     }
 }
 

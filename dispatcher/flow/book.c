@@ -36,7 +36,8 @@ static void add_sender(struct pr_book *book, struct pr_tenant *tenant, const PGr
         .pool = pr_pg_int4(rows, row, COL_POOL),
         .rate = pr_pg_float8(rows, row, COL_RATE),
         .name = copy(book, rows, row, COL_A),
-        .provider = pr_span_is(pr_pg_bytes(rows, row, COL_B), "360dialog") ? PR_PROVIDER_360DIALOG : PR_PROVIDER_CLOUD_API,
+        .provider =
+            pr_span_is(pr_pg_bytes(rows, row, COL_B), "360dialog") ? PR_PROVIDER_360DIALOG : PR_PROVIDER_CLOUD_API,
         .address = copy(book, rows, row, COL_C),
         .account = copy(book, rows, row, COL_D),
         .secret = copy(book, rows, row, COL_E),
@@ -67,24 +68,18 @@ static void add_rule(struct pr_book *book, struct pr_tenant *tenant, const PGres
 
 static bool fill_tenant(struct pr_book *book, struct pr_tenant *tenant, const PGresult *rows) {
     tenant->senders = pr_arena_calloc(&book->arena, count_of(rows, KIND_SENDER, tenant->id), sizeof(struct pr_sender));
-    tenant->templates = pr_arena_calloc(&book->arena, count_of(rows, KIND_TEMPLATE, tenant->id), sizeof(struct pr_template));
+    tenant->templates =
+        pr_arena_calloc(&book->arena, count_of(rows, KIND_TEMPLATE, tenant->id), sizeof(struct pr_template));
     tenant->rules = pr_arena_calloc(&book->arena, count_of(rows, KIND_RULE, tenant->id), sizeof(struct pr_rule));
     for (int i = 0; !book->arena.failed && i < PQntuples(rows); i++) {
         if (pr_pg_int4(rows, i, COL_TENANT) != tenant->id) {
             continue;
         }
         switch (pr_pg_int4(rows, i, COL_KIND)) {
-        case KIND_SENDER:
-            add_sender(book, tenant, rows, i);
-            break;
-        case KIND_TEMPLATE:
-            add_template(book, tenant, rows, i);
-            break;
-        case KIND_RULE:
-            add_rule(book, tenant, rows, i);
-            break;
-        default:
-            break;
+        case KIND_SENDER: add_sender(book, tenant, rows, i); break;
+        case KIND_TEMPLATE: add_template(book, tenant, rows, i); break;
+        case KIND_RULE: add_rule(book, tenant, rows, i); break;
+        default: break;
         }
     }
     return !book->arena.failed;
@@ -180,7 +175,8 @@ static struct pr_span language_of(struct pr_span locale) {
     return (struct pr_span){locale.p, n};
 }
 
-static const struct pr_template *approved_in(const struct pr_tenant *tenant, struct pr_span name, struct pr_span language) {
+static const struct pr_template *approved_in(const struct pr_tenant *tenant, struct pr_span name,
+                                             struct pr_span language) {
     for (uint32_t i = 0; i < tenant->templates_n; i++) {
         const struct pr_template *tpl = &tenant->templates[i];
         if (tpl->status == PR_TEMPLATE_APPROVED && pr_span_eq(tpl->name, name) && same_locale(tpl->language, language)) {
@@ -192,18 +188,12 @@ static const struct pr_template *approved_in(const struct pr_tenant *tenant, str
 
 static const char *refusal_of(enum pr_template_status status) {
     switch (status) {
-    case PR_TEMPLATE_PAUSED:
-        return "template_paused";
-    case PR_TEMPLATE_DISABLED:
-        return "template_disabled";
-    case PR_TEMPLATE_REJECTED:
-        return "template_rejected";
-    case PR_TEMPLATE_PENDING:
-        return "template_pending";
-    case PR_TEMPLATE_APPROVED: /* in another language only */
-        return "no_template_language";
-    case PR_TEMPLATE_OTHER:
-        break;
+    case PR_TEMPLATE_PAUSED: return "template_paused";
+    case PR_TEMPLATE_DISABLED: return "template_disabled";
+    case PR_TEMPLATE_REJECTED: return "template_rejected";
+    case PR_TEMPLATE_PENDING: return "template_pending";
+    case PR_TEMPLATE_APPROVED: /* in another language only */ return "no_template_language";
+    case PR_TEMPLATE_OTHER: break;
     }
     return "template_not_approved";
 }
@@ -244,8 +234,8 @@ static bool rule_wants(const struct pr_rule *rule, const struct pr_sender *sende
     return rule->senders_n == 0;
 }
 
-const struct pr_sender *pr_tenant_sender(const struct pr_tenant *tenant, const struct pr_rule *rule, struct pr_span recipient,
-                                         uint32_t skip, pr_sender_is_up *is_up, void *arg) {
+const struct pr_sender *pr_tenant_sender(const struct pr_tenant *tenant, const struct pr_rule *rule,
+                                         struct pr_span recipient, uint32_t skip, pr_sender_is_up *is_up, void *arg) {
     const struct pr_sender *best = NULL;
     uint64_t best_weight = 0;
     for (uint32_t i = 0; i < tenant->senders_n; i++) {

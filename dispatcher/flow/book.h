@@ -55,10 +55,10 @@ const struct pr_rule *pr_tenant_rule(const struct pr_tenant *tenant, struct pr_s
 
 /* A template by name: what is sendable in a locale, or why nothing is. */
 struct pr_template_choice {
-    const struct pr_template *tpl;  /* NULL: none */
-    const char *refusal;            /* static, when tpl is NULL: "no_template", "template_paused", … */
-    enum pr_category category;      /* the strictest among the name's languages: the one that consent and quota count */
-    bool has_name;                  /* any language of the name exists */
+    const struct pr_template *tpl; /* NULL: none */
+    const char *refusal;           /* static, when tpl is NULL: "no_template", "template_paused", … */
+    enum pr_category category;     /* the strictest among the name's languages: the one that consent and quota count */
+    bool has_name;                 /* any language of the name exists */
 };
 
 /*
@@ -71,7 +71,7 @@ struct pr_template_choice pr_tenant_template(const struct pr_tenant *tenant, str
  * the tenant's list that is not wanted; `is_up` says whether a sender is healthy now. NULL when none is left.
  */
 typedef bool pr_sender_is_up(void *arg, const struct pr_sender *sender);
-const struct pr_sender *pr_tenant_sender(const struct pr_tenant *tenant, const struct pr_rule *rule, struct pr_span recipient,
-                                         uint32_t skip, pr_sender_is_up *is_up, void *arg);
+const struct pr_sender *pr_tenant_sender(const struct pr_tenant *tenant, const struct pr_rule *rule,
+                                         struct pr_span recipient, uint32_t skip, pr_sender_is_up *is_up, void *arg);
 
 #endif

@@ -21,7 +21,8 @@ static const unsigned legal[PR_JOB_STATES] = {
     [PR_JOB_SETTLED] = 0,
 };
 
-static const char *const names[PR_JOB_STATES] = {"fetched", "gated", "claiming", "ready", "sending", "waiting", "settling", "settled"};
+static const char *const names[PR_JOB_STATES] = {"fetched", "gated",   "claiming", "ready",
+                                                 "sending", "waiting", "settling", "settled"};
 
 const char *pr_job_state_name(enum pr_job_state state) {
     return names[state];

@@ -40,10 +40,10 @@ enum pr_job_kind {
 
 /* What is still to be written for a job in SETTLING; written in this order, one statement each. */
 enum pr_job_write {
-    PR_WRITE_PARK = 1,     /* to `deferred`, as deferred, unknown or orphan */
-    PR_WRITE_OUTCOME = 2,  /* how an attempt ended */
-    PR_WRITE_REFUSE = 4,   /* refused after the claim (rendering) */
-    PR_WRITE_UNCLAIM = 8,  /* back to the gate, or dropped */
+    PR_WRITE_PARK = 1,    /* to `deferred`, as deferred, unknown or orphan */
+    PR_WRITE_OUTCOME = 2, /* how an attempt ended */
+    PR_WRITE_REFUSE = 4,  /* refused after the claim (rendering) */
+    PR_WRITE_UNCLAIM = 8, /* back to the gate, or dropped */
     PR_WRITE_ASIDE = 16,
     PR_WRITE_DEAD = 32,
     PR_WRITE_CONTROL = 64,
@@ -118,7 +118,7 @@ struct pr_job {
     struct pr_address to;
     struct pr_identity identity;
     int64_t event_us, not_before_us, expiry_us; /* PR_TIME_NONE: none */
-    const char *refusal;     /* decided before the claim; static, or NULL */
+    const char *refusal;                        /* decided before the claim; static, or NULL */
     int64_t hold_us;         /* cannot go before, through no fault of its own; PR_TIME_NONE: it can */
     const char *hold_reason; /* static */
     struct pr_fence *fences;
@@ -146,15 +146,15 @@ struct pr_job {
     unsigned writes; /* enum pr_job_write, what is left */
     enum pr_job_next next;
     struct pr_parking parking;
-    const char *aside_kind;   /* "refused", "applied", "duplicate" */
-    const char *aside_reason; /* static, or in the arena */
+    const char *aside_kind;     /* "refused", "applied", "duplicate" */
+    const char *aside_reason;   /* static, or in the arena */
     struct pr_span dead_detail; /* DEAD: a sentence for a person */
-    bool gives_back;          /* quota slot to release */
-    bool is_dropped;          /* its partition went: written back, never settled by us */
-    bool has_row;             /* a row of the ledger is known to be there: it is never set aside any more */
-    bool is_regated;          /* something changed: written back and decided again */
-    bool is_entered;          /* holds, or waits for, its keys at the gate */
-    bool is_queued;           /* on `queue` */
+    bool gives_back;            /* quota slot to release */
+    bool is_dropped;            /* its partition went: written back, never settled by us */
+    bool has_row;               /* a row of the ledger is known to be there: it is never set aside any more */
+    bool is_regated;            /* something changed: written back and decided again */
+    bool is_entered;            /* holds, or waits for, its keys at the gate */
+    bool is_queued;             /* on `queue` */
     struct pr_gate_entry *gate_keys[2];
     struct pr_gate_entry *gate_wait;
     struct pr_lane_sender *lane_sender;

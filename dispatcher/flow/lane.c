@@ -86,7 +86,8 @@ static void link_close(struct pr_link *link) {
     *link = (struct pr_link){.fd = -1};
 }
 
-bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done, void *arg) {
+bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done,
+                  void *arg) {
     bool is_sent = pr_pg_send(link->pg, name, sql, params, done, arg, pr_clock_mono_ns());
     link_watch(link);
     return is_sent;
@@ -203,14 +204,14 @@ static void *lane_main(void *arg) {
         lane_sleep(lane);
     }
     if (!pr_lane_is_empty(lane)) {
-        pr_log_warn("drain_timeout", "lane=%d sending=%zu settling=%zu claiming=%zu", lane->index, lane->jobs.n[PR_JOB_SENDING],
-                    lane->jobs.n[PR_JOB_SETTLING], lane->jobs.n[PR_JOB_CLAIMING]);
+        pr_log_warn("drain_timeout", "lane=%d sending=%zu settling=%zu claiming=%zu", lane->index,
+                    lane->jobs.n[PR_JOB_SENDING], lane->jobs.n[PR_JOB_SETTLING], lane->jobs.n[PR_JOB_CLAIMING]);
     }
     return NULL;
 }
 
-bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, struct pr_mailbox *consumer_box, const struct pr_room *rooms,
-                  size_t rooms_n) {
+bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, struct pr_mailbox *consumer_box,
+                  const struct pr_room *rooms, size_t rooms_n) {
     memset(lane, 0, sizeof(*lane));
     lane->index = index;
     lane->process = process;
@@ -235,7 +236,8 @@ bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, s
     if (!lane->box_event || !lane->wake_event || event_add(lane->box_event, NULL) != 0) {
         return false;
     }
-    if (!link_open(lane, &lane->claim_link, "postrider claim") || !link_open(lane, &lane->settle_link, "postrider settle")) {
+    if (!link_open(lane, &lane->claim_link, "postrider claim") ||
+        !link_open(lane, &lane->settle_link, "postrider settle")) {
         return false;
     }
     for (size_t i = 0; i < rooms_n; i++) {

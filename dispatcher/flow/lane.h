@@ -35,7 +35,7 @@ struct pr_link {
 
 /* Room between a sender's queues; a sender's jobs in this lane. */
 struct pr_lane_sender {
-    struct pr_book *book;           /* a reference: `sender` points into it */
+    struct pr_book *book; /* a reference: `sender` points into it */
     const struct pr_sender *sender;
     int32_t id;
     struct pr_job_list gated; /* passed the gate, wait for room to be claimed (queue link) */
@@ -48,16 +48,16 @@ struct pr_lane_sender {
 /* One partition of one topic in this lane, from its assignment to its last open job. */
 struct pr_part {
     TAILQ_ENTRY(pr_part) link;
-    int topic;            /* place in process->topics */
+    int topic; /* place in process->topics */
     int32_t part;
-    int64_t assignment;   /* number of the assignment: offsets of an earlier one are not stored */
+    int64_t assignment; /* number of the assignment: offsets of an earlier one are not stored */
     struct pr_tracker tracker;
     rd_kafka_message_t **backlog; /* ring of records taken from Kafka and not yet decoded; owned */
     uint32_t backlog_room, backlog_head, backlog_n;
     _Atomic int32_t *depth; /* shared with the consumer: records on their way to the backlog or in it */
-    uint32_t open;        /* jobs that point here */
-    int64_t reported;     /* offset last told to the consumer */
-    int64_t revoke_end_ns; /* when the consumer is answered at the latest */
+    uint32_t open;          /* jobs that point here */
+    int64_t reported;       /* offset last told to the consumer */
+    int64_t revoke_end_ns;  /* when the consumer is answered at the latest */
     bool is_revoked, is_answered;
 };
 TAILQ_HEAD(pr_part_list, pr_part);
@@ -87,22 +87,22 @@ struct pr_lane {
     const struct pr_room *rooms;
     size_t rooms_n;
 
-    int64_t now_ns;      /* CLOCK_MONOTONIC of this turn */
-    int64_t now_us;      /* the database's clock, as far as known, of this turn */
-    int64_t wake_ns;     /* earliest moment a room wants to be called again; set anew each turn */
-    bool is_draining;    /* nothing new; what is claimed is finished or written back */
-    bool is_fenced;      /* our lease is over: nothing is claimed and nothing sent */
+    int64_t now_ns;   /* CLOCK_MONOTONIC of this turn */
+    int64_t now_us;   /* the database's clock, as far as known, of this turn */
+    int64_t wake_ns;  /* earliest moment a room wants to be called again; set anew each turn */
+    bool is_draining; /* nothing new; what is claimed is finished or written back */
+    bool is_fenced;   /* our lease is over: nothing is claimed and nothing sent */
     int64_t drain_end_ns;
 
     struct pr_book *book; /* NULL until first read */
     struct pr_jobs jobs;
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
-    struct pr_job_list passed;    /* GATED: passed the gate (queue link) */
+    struct pr_job_list passed;     /* GATED: passed the gate (queue link) */
     struct pr_job_list to_prepare; /* GATED: prepared anew, because something changed (queue link) */
-    struct pr_job_list to_claim;  /* CLAIMING: in no statement yet (queue link) */
-    struct pr_job_list to_settle; /* SETTLING: in no statement yet (queue link) */
-    struct pr_job_list to_finish; /* SETTLING: nothing left to write (queue link) */
+    struct pr_job_list to_claim;   /* CLAIMING: in no statement yet (queue link) */
+    struct pr_job_list to_settle;  /* SETTLING: in no statement yet (queue link) */
+    struct pr_job_list to_finish;  /* SETTLING: nothing left to write (queue link) */
     struct pr_lane_sender **senders;
     size_t senders_n;
     int64_t dead_minute, dead_n; /* dead letters of this minute */
@@ -128,8 +128,8 @@ struct pr_room {
 };
 
 /* Prepares a lane; no thread yet. False without memory or descriptors. */
-bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, struct pr_mailbox *consumer_box, const struct pr_room *rooms,
-                  size_t rooms_n) PR_MUST_CHECK;
+bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, struct pr_mailbox *consumer_box,
+                  const struct pr_room *rooms, size_t rooms_n) PR_MUST_CHECK;
 bool pr_lane_start(struct pr_lane *lane) PR_MUST_CHECK;
 void pr_lane_join(struct pr_lane *lane);
 void pr_lane_free(struct pr_lane *lane);
@@ -141,7 +141,8 @@ void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
 struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_sender *sender);
 
 /* Sends a statement on a link: pr_pg_send with the loop's bookkeeping. */
-bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done, void *arg) PR_MUST_CHECK;
+bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done,
+                  void *arg) PR_MUST_CHECK;
 
 /* Puts a job into SETTLING with what is to be written (enum pr_job_write, 0: nothing); what comes after is `next`. The job must be on no queue. */
 void pr_lane_settle(struct pr_lane *lane, struct pr_job *job, unsigned writes, enum pr_job_next next);

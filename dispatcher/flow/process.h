@@ -4,7 +4,7 @@
 
 #include "base/metric.h"
 #include "options.h"
-#include "send/shape.h"
+#include "flow/shape.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -29,7 +29,7 @@ struct pr_process {
     _Atomic int64_t lease_end_ns; /* CLOCK_BOOTTIME: 3 s before the lease ends by our own count; 0: no lease */
     _Atomic int64_t db_ahead_us;  /* the database's clock (postrider.clock()) minus CLOCK_REALTIME */
     _Atomic bool is_stopping;
-    _Atomic int32_t on_wire;      /* requests that curl has, of all lanes */
+    _Atomic int32_t on_wire; /* requests that curl has, of all lanes */
     struct pr_shapes shapes;
     struct pr_metrics *metrics;
 };

@@ -5,11 +5,13 @@
 #include <string.h>
 
 static bool is_row(const struct pr_stat_row *row, const struct pr_stat_row *want) {
-    return row->minute == want->minute && row->tenant == want->tenant && row->sender == want->sender && row->category == want->category &&
-           strcmp(row->fate, want->fate) == 0 && strcmp(row->reason, want->reason) == 0;
+    return row->minute == want->minute && row->tenant == want->tenant && row->sender == want->sender &&
+           row->category == want->category && strcmp(row->fate, want->fate) == 0 &&
+           strcmp(row->reason, want->reason) == 0;
 }
 
-void pr_stat_add(struct pr_stat *stat, int64_t now_us, int32_t tenant, int32_t sender, int16_t category, const char *fate, const char *reason) {
+void pr_stat_add(struct pr_stat *stat, int64_t now_us, int32_t tenant, int32_t sender, int16_t category,
+                 const char *fate, const char *reason) {
     struct pr_stat_row want = {
         .minute = (int32_t)(now_us / 60000000), .tenant = tenant, .sender = sender, .category = category, .n = 1};
     (void)snprintf(want.fate, sizeof(want.fate), "%s", fate);

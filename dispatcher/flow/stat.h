@@ -23,7 +23,8 @@ struct pr_stat {
     struct pr_stat_row row[PR_STATS];
 };
 
-void pr_stat_add(struct pr_stat *stat, int64_t now_us, int32_t tenant, int32_t sender, int16_t category, const char *fate, const char *reason);
+void pr_stat_add(struct pr_stat *stat, int64_t now_us, int32_t tenant, int32_t sender, int16_t category,
+                 const char *fate, const char *reason);
 void pr_stat_reset(struct pr_stat *stat);
 
 #endif

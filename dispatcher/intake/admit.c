@@ -11,13 +11,13 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
         pr_lane_settle(lane, job, PR_WRITE_DEAD, PR_NEXT_SETTLED);
         return;
     case PR_JOB_ASIDE:
-        pr_stat_add(&lane->stat, lane->now_us, job->tenant ? job->tenant->id : 0, 0, -1, job->aside_kind, job->aside_reason);
+        pr_stat_add(&lane->stat, lane->now_us, job->tenant ? job->tenant->id : 0, 0, -1, job->aside_kind,
+                    job->aside_reason);
         pr_lane_settle(lane, job, PR_WRITE_ASIDE, PR_NEXT_SETTLED);
         return;
     case PR_JOB_MESSAGE:
     case PR_JOB_FENCES:
-    case PR_JOB_CONTROL:
-        break;
+    case PR_JOB_CONTROL: break;
     }
     pr_job_move(&lane->jobs, job, PR_JOB_GATED);
     switch (pr_gate_enter(lane->gate, job)) {
@@ -25,8 +25,7 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
         TAILQ_INSERT_TAIL(&lane->passed, job, queue);
         job->is_queued = true;
         break;
-    case PR_GATE_WAITS:
-        break;
+    case PR_GATE_WAITS: break;
     case PR_GATE_NO_MEMORY:
         pr_lane_settle(lane, job, 0, PR_NEXT_DROP); /* its offset stays: it is read again after the next assignment */
         break;
@@ -72,7 +71,8 @@ static void drop_list(struct pr_lane *lane, enum pr_job_state state, const struc
 
 /* SENDING ends by its answer; CLAIMING by its verdict; SETTLING is written and then let go without the partition. */
 void pr_intake_drop(struct pr_lane *lane, const struct pr_part *part, int32_t number) {
-    static const enum pr_job_state states[] = {PR_JOB_GATED, PR_JOB_CLAIMING, PR_JOB_READY, PR_JOB_WAITING, PR_JOB_SENDING, PR_JOB_SETTLING};
+    static const enum pr_job_state states[] = {PR_JOB_GATED,   PR_JOB_CLAIMING, PR_JOB_READY,
+                                               PR_JOB_WAITING, PR_JOB_SENDING,  PR_JOB_SETTLING};
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         drop_list(lane, states[i], part, number);
     }

@@ -16,7 +16,7 @@ static struct pr_log_limit errors = PR_LOG_LIMIT(5);
 
 /* One (topic, partition) as the consumer sees it. */
 struct pr_assigned {
-    int64_t assignment; /* number of the present assignment; 0: not ours */
+    int64_t assignment;  /* number of the present assignment; 0: not ours */
     int64_t assigned_at; /* the assignment last given out, to answer reports of a revoked one */
     _Atomic int32_t depth;
     bool is_paused, is_waited;
@@ -55,7 +55,8 @@ static int topic_of(const struct pr_consumer *c, const char *name) {
     return -1;
 }
 
-static struct pr_intake_mail *mail_new(enum pr_intake_kind kind, int topic, int32_t part, int64_t assignment, uint32_t records) {
+static struct pr_intake_mail *mail_new(enum pr_intake_kind kind, int topic, int32_t part, int64_t assignment,
+                                       uint32_t records) {
     struct pr_intake_mail *mail = calloc(1, sizeof(*mail) + records * sizeof(rd_kafka_message_t *));
     pr_assert(mail); /* a thread that cannot tell its lanes what is theirs cannot go on */
     mail->kind = kind;
@@ -74,10 +75,12 @@ static void post(struct pr_consumer *c, struct pr_intake_mail *mail) {
 
 static void store_offset(struct pr_consumer *c, const struct pr_report *report) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, c->process->topics[report->topic].name, report->part)->offset = report->offset;
+    rd_kafka_topic_partition_list_add(list, c->process->topics[report->topic].name, report->part)->offset =
+        report->offset;
     rd_kafka_resp_err_t err = rd_kafka_offsets_store(c->rk, list);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__STATE) {
-        pr_log_limited(&errors, PR_LOG_WARN, "offset_store", "partition=%d text=%s", report->part, rd_kafka_err2str(err));
+        pr_log_limited(&errors, PR_LOG_WARN, "offset_store", "partition=%d text=%s", report->part,
+                       rd_kafka_err2str(err));
     }
     rd_kafka_topic_partition_list_destroy(list);
 }
@@ -120,8 +123,8 @@ static void on_assign(struct pr_consumer *c, rd_kafka_topic_partition_list_t *pa
         int topic = topic_of(c, parts->elems[i].topic);
         struct pr_assigned *at = topic < 0 ? NULL : place(c, topic, parts->elems[i].partition);
         if (!at) {
-            pr_log_error("partitions_changed", "topic=%s partition=%d text=%s", parts->elems[i].topic, parts->elems[i].partition,
-                         "partitions were added: restart the dispatchers");
+            pr_log_error("partitions_changed", "topic=%s partition=%d text=%s", parts->elems[i].topic,
+                         parts->elems[i].partition, "partitions were added: restart the dispatchers");
             continue;
         }
         at->assignment = at->assigned_at = ++c->next_assignment;
@@ -202,7 +205,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 static void set_paused(struct pr_consumer *c, int topic, int32_t part, struct pr_assigned *at, bool is_paused) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, c->process->topics[topic].name, part);
-    rd_kafka_resp_err_t err = is_paused ? rd_kafka_pause_partitions(c->rk, list) : rd_kafka_resume_partitions(c->rk, list);
+    rd_kafka_resp_err_t err =
+        is_paused ? rd_kafka_pause_partitions(c->rk, list) : rd_kafka_resume_partitions(c->rk, list);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         at->is_paused = is_paused;
     }
@@ -229,10 +233,11 @@ static void take_record(struct pr_consumer *c, rd_kafka_message_t *record) {
     int topic = record->rkt ? topic_of(c, rd_kafka_topic_name(record->rkt)) : -1;
     struct pr_assigned *at = topic < 0 ? NULL : place(c, topic, record->partition);
     if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        pr_log_limited(&errors, PR_LOG_ERROR, "kafka_error", "partition=%d text=%s", record->partition,
-                       record->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
-                           ? "Kafka no longer holds the offset we were to read next: retention overtook us; see docs/failure.md"
-                           : rd_kafka_message_errstr(record));
+        pr_log_limited(
+            &errors, PR_LOG_ERROR, "kafka_error", "partition=%d text=%s", record->partition,
+            record->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+                ? "Kafka no longer holds the offset we were to read next: retention overtook us; see docs/failure.md"
+                : rd_kafka_message_errstr(record));
     }
     if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR || !at || at->assignment == 0) {
         rd_kafka_message_destroy(record);
@@ -296,8 +301,8 @@ static bool subscribe(struct pr_consumer *c, char *why, size_t why_size) {
     return err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, struct pr_mailbox *box, char *why,
-                                    size_t why_size) {
+struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n,
+                                    struct pr_mailbox *box, char *why, size_t why_size) {
     struct pr_consumer *c = calloc(1, sizeof(*c));
     rd_kafka_conf_t *conf = c ? pr_kafka_conf(process->opt, why, why_size) : NULL;
     if (!conf) {

@@ -10,8 +10,8 @@
 struct pr_consumer;
 
 /* `lanes` are started already and outlive the consumer. NULL with a sentence in `why`. */
-struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, struct pr_mailbox *box, char *why,
-                                    size_t why_size);
+struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n,
+                                    struct pr_mailbox *box, char *why, size_t why_size);
 
 /* Runs until pr_consumer_stop; then revokes everything, stores the last offsets and leaves the group. */
 bool pr_consumer_start(struct pr_consumer *consumer) PR_MUST_CHECK;

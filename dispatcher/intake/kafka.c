@@ -8,22 +8,14 @@
 
 /* Reasons with their bugs: docs/decisions/kafka.md. */
 static const char *const settings[][2] = {
-    {"group.id", "postrider-dispatcher"},
-    {"enable.auto.commit", "true"},
-    {"auto.commit.interval.ms", "1000"},
-    {"enable.auto.offset.store", "false"},
-    {"partition.assignment.strategy", "range"},
-    {"auto.offset.reset", "error"},
-    {"isolation.level", "read_committed"},
-    {"enable.partition.eof", "false"},
-    {"queued.min.messages", "20000"},
-    {"queued.max.messages.kbytes", "32768"},
-    {"fetch.message.max.bytes", "1048576"},
-    {"fetch.wait.max.ms", "50"},
-    {"socket.nagle.disable", "true"},
-    {"topic.metadata.refresh.interval.ms", "60000"},
-    {"log.connection.close", "false"},
-    {"client.id", "postrider"},
+    {"group.id", "postrider-dispatcher"},       {"enable.auto.commit", "true"},
+    {"auto.commit.interval.ms", "1000"},        {"enable.auto.offset.store", "false"},
+    {"partition.assignment.strategy", "range"}, {"auto.offset.reset", "error"},
+    {"isolation.level", "read_committed"},      {"enable.partition.eof", "false"},
+    {"queued.min.messages", "20000"},           {"queued.max.messages.kbytes", "32768"},
+    {"fetch.message.max.bytes", "1048576"},     {"fetch.wait.max.ms", "50"},
+    {"socket.nagle.disable", "true"},           {"topic.metadata.refresh.interval.ms", "60000"},
+    {"log.connection.close", "false"},          {"client.id", "postrider"},
 };
 
 static bool set_all(rd_kafka_conf_t *conf, const struct pr_conf_pairs *pairs, char *why, size_t why_size) {
@@ -39,7 +31,10 @@ static bool set_all(rd_kafka_conf_t *conf, const struct pr_conf_pairs *pairs, ch
 
 static void say(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
     (void)rk;
-    pr_log(level <= 3 ? PR_LOG_ERROR : level <= 5 ? PR_LOG_WARN : PR_LOG_DEBUG, "kafka", "facility=%s text=%s", facility, text);
+    pr_log(level <= 3   ? PR_LOG_ERROR
+           : level <= 5 ? PR_LOG_WARN
+                        : PR_LOG_DEBUG,
+           "kafka", "facility=%s text=%s", facility, text);
 }
 
 rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, char *why, size_t why_size) {
@@ -72,7 +67,8 @@ static int32_t partitions_of(rd_kafka_t *rk, const char *name, char *why, size_t
         n = meta->topics[0].partition_cnt;
     }
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR || n == 0) {
-        (void)snprintf(why, why_size, "topic %s: %s: check kafka.bootstrap.servers, create the topic, or correct topics.events", name,
+        (void)snprintf(why, why_size,
+                       "topic %s: %s: check kafka.bootstrap.servers, create the topic, or correct topics.events", name,
                        rd_kafka_err2str(err));
         n = 0;
     }
@@ -91,7 +87,8 @@ int32_t pr_kafka_partitions(rd_kafka_t *rk, const struct pr_process *process, ch
             return 0;
         }
         if (all != 0 && n != all) {
-            (void)snprintf(why, why_size, "topic %s has %d partitions, %s has %d: all intake topics must have the same number",
+            (void)snprintf(why, why_size,
+                           "topic %s has %d partitions, %s has %d: all intake topics must have the same number",
                            process->topics[i].name, n, process->topics[0].name, all);
             return 0;
         }

@@ -22,7 +22,7 @@ struct pr_intake_mail {
     int topic; /* place in process->topics */
     int32_t part;
     int64_t assignment;
-    int64_t deadline_ns; /* DRAIN, monotonic */
+    int64_t deadline_ns;    /* DRAIN, monotonic */
     _Atomic int32_t *depth; /* ASSIGN: records between consumer and lane, borrowed for the life of the process */
     uint32_t n;
     rd_kafka_message_t *record[]; /* RECORDS */

@@ -25,8 +25,11 @@ static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_rep
     if (!mail) {
         return; /* the next report carries the offset again */
     }
-    *mail = (struct pr_report){
-        .kind = kind, .topic = part->topic, .part = part->part, .assignment = part->assignment, .offset = part->tracker.next};
+    *mail = (struct pr_report){.kind = kind,
+                               .topic = part->topic,
+                               .part = part->part,
+                               .assignment = part->assignment,
+                               .offset = part->tracker.next};
     if (!pr_mailbox_post(lane->consumer_box, &mail->mail)) {
         free(mail);
     }
@@ -34,7 +37,7 @@ static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_rep
 
 static void report_offsets(struct pr_lane *lane) {
     struct pr_part *part = NULL;
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         if (!part->is_revoked && part->tracker.next >= 0 && part->tracker.next != part->reported) {
             part->reported = part->tracker.next;
             report(lane, part, PR_REPORT_OFFSET);
@@ -46,7 +49,7 @@ static void report_offsets(struct pr_lane *lane) {
 
 static struct pr_part *find(const struct pr_lane *lane, int topic, int32_t number) {
     struct pr_part *part = NULL;
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         if (!part->is_revoked && part->topic == topic && part->part == number) {
             return part;
         }
@@ -131,14 +134,17 @@ static void take_records(struct pr_lane *lane, struct pr_intake_mail *mail) {
         if (is_ours) {
             enqueue(part, mail->record[i]);
         } else {
-            rd_kafka_message_destroy(mail->record[i]); /* of an assignment that is over: whoever has it now reads it again */
+            rd_kafka_message_destroy(
+                mail->record[i]); /* of an assignment that is over: whoever has it now reads it again */
         }
     }
 }
 
 static void copy_raw(struct pr_job *job, const rd_kafka_message_t *record) {
-    job->raw.key = record->key ? pr_arena_copy(&job->arena, pr_span_make(record->key, record->key_len)) : (struct pr_span){NULL, 0};
-    job->raw.value = record->payload ? pr_arena_copy(&job->arena, pr_span_make(record->payload, record->len)) : (struct pr_span){NULL, 0};
+    job->raw.key = record->key ? pr_arena_copy(&job->arena, pr_span_make(record->key, record->key_len))
+                               : (struct pr_span){NULL, 0};
+    job->raw.value = record->payload ? pr_arena_copy(&job->arena, pr_span_make(record->payload, record->len))
+                                     : (struct pr_span){NULL, 0};
     rd_kafka_headers_t *headers = NULL;
     if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
@@ -170,15 +176,17 @@ static void decode(struct pr_lane *lane, struct pr_job *job) {
     } else if (status != PR_RECORD_OK || !pr_prepare(lane, job)) {
         job->kind = PR_JOB_DEAD;
         job->aside_reason = status == PR_RECORD_OK ? "no_memory" : pr_record_status_name(status);
-        job->dead_detail = status == PR_RECORD_OK ? PR_SPAN("no memory") : pr_arena_copy(&job->arena, pr_span_of(fault.text));
+        job->dead_detail =
+            status == PR_RECORD_OK ? PR_SPAN("no memory") : pr_arena_copy(&job->arena, pr_span_of(fault.text));
     }
 }
 
 static void check_place(struct pr_lane *lane, const struct pr_job *job) {
     if (job->raw.key.n > 0 && pr_partition_of(job->raw.key, lane->process->partitions) != job->origin.part) {
         pr_metric_add(lane->metric, PR_METRIC_MISPLACED, 0, 1);
-        pr_log_limited(&misplaced, PR_LOG_WARN, "misplaced_record", "source=%.*s partition=%d text=%s", PR_SPAN_ARG(job->record.source),
-                       job->origin.part, "its key belongs to another partition: set partitioner=murmur2_random at that producer");
+        pr_log_limited(&misplaced, PR_LOG_WARN, "misplaced_record", "source=%.*s partition=%d text=%s",
+                       PR_SPAN_ARG(job->record.source), job->origin.part,
+                       "its key belongs to another partition: set partitioner=murmur2_random at that producer");
     }
 }
 
@@ -196,7 +204,9 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     job->part = part;
     job->slot = pr_tracker_deliver(&part->tracker, record->offset);
     part->open++;
-    job->origin = (struct pr_origin){.topic = lane->process->topics[part->topic].id, .part = part->part, .off = record->offset,
+    job->origin = (struct pr_origin){.topic = lane->process->topics[part->topic].id,
+                                     .part = part->part,
+                                     .off = record->offset,
                                      .kafka_us = kafka_ms > 0 ? kafka_ms * 1000 : lane->now_us};
     job->since_us = PR_TIME_NONE;
     job->expires_ns = INT64_MAX;
@@ -221,7 +231,8 @@ static bool is_stopped_by_dead(struct pr_lane *lane) {
         return false;
     }
     pr_log_limited(&dead_stop, PR_LOG_ERROR, "intake_stopped", "dead_letters=%lld text=%s", (long long)lane->dead_n,
-                   "more than intake.dead_letters_max_per_minute: look at postrider deadletter list; goes on with the next minute");
+                   "more than intake.dead_letters_max_per_minute: look at postrider deadletter list; goes on with the "
+                   "next minute");
     return true;
 }
 
@@ -229,7 +240,7 @@ static void fill_windows(struct pr_lane *lane) {
     enum { TURN_MAX = 2000 }; /* records a turn, so that answers are not kept waiting */
     struct pr_part *part = NULL;
     int taken = 0;
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         while (taken < TURN_MAX && !part->is_revoked && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker) &&
                !is_stopped_by_dead(lane) && take_one(lane, part)) {
             taken++;
@@ -244,7 +255,7 @@ static void drain(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     struct pr_part *part = NULL;
     lane->is_draining = true;
     lane->drain_end_ns = mail->deadline_ns;
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         drop_backlog(part);
     }
     pr_intake_drop(lane, NULL, -1);
@@ -256,18 +267,10 @@ static void take_mail(struct pr_lane *lane) {
         next = m->next;
         struct pr_intake_mail *mail = PR_CONTAINER_OF(m, struct pr_intake_mail, mail);
         switch (mail->kind) {
-        case PR_INTAKE_RECORDS:
-            take_records(lane, mail);
-            break;
-        case PR_INTAKE_ASSIGN:
-            assign(lane, mail);
-            break;
-        case PR_INTAKE_REVOKE:
-            revoke(lane, mail);
-            break;
-        case PR_INTAKE_DRAIN:
-            drain(lane, mail);
-            break;
+        case PR_INTAKE_RECORDS: take_records(lane, mail); break;
+        case PR_INTAKE_ASSIGN: assign(lane, mail); break;
+        case PR_INTAKE_REVOKE: revoke(lane, mail); break;
+        case PR_INTAKE_DRAIN: drain(lane, mail); break;
         }
         free(mail);
     }

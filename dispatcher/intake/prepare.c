@@ -25,8 +25,7 @@ static size_t fences_max(const struct pr_tenant *tenant) {
 static void add_cancel(struct pr_job *job, const struct pr_rule *rule, const struct pr_cancel *cancel) {
     struct pr_fence fence = {.kind = PR_FENCE_CANCEL_RECIPIENT, .group = rule->name};
     switch (cancel->match) {
-    case PR_MATCH_RECIPIENT:
-        break;
+    case PR_MATCH_RECIPIENT: break;
     case PR_MATCH_SUBJECT:
         fence.kind = PR_FENCE_CANCEL_SUBJECT;
         fence.subject = job->record.subject;
@@ -140,7 +139,8 @@ static bool is_allowed(const struct pr_lane *lane, const struct pr_job *job) {
 /* ---- kinds ---- */
 
 static bool is_control(struct pr_span type) {
-    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") || pr_span_is(type, "consent.revoked");
+    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
+           pr_span_is(type, "consent.revoked");
 }
 
 static bool is_ignored(const struct pr_lane *lane, struct pr_span type) {
@@ -180,8 +180,8 @@ static bool find_tenant(struct pr_lane *lane, struct pr_job *job) {
 static void identify(struct pr_job *job) {
     if (job->gen == 0 && !job->has_row) {
         struct pr_span rule = job->rule ? job->rule->name : (struct pr_span){"", 0};
-        pr_identity_make(job->tenant->name, job->record.source, job->record.id, rule, 0, job->record.time_us, job->origin.kafka_us,
-                         &job->identity);
+        pr_identity_make(job->tenant->name, job->record.source, job->record.id, rule, 0, job->record.time_us,
+                         job->origin.kafka_us, &job->identity);
     }
 }
 
@@ -228,7 +228,9 @@ bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
     if (!add_fences(job)) {
         return false;
     }
-    bool is_time_ok = job->gen > 0 || job->has_row || pr_identity_time_ok(&job->identity, lane->now_us, (int)lane->process->opt->dispatch.retention_days);
+    bool is_time_ok =
+        job->gen > 0 || job->has_row ||
+        pr_identity_time_ok(&job->identity, lane->now_us, (int)lane->process->opt->dispatch.retention_days);
     if (!is_time_ok) {
         job->fences_n = 0; /* a wild time must not move a fence forward for good */
         refuse_early(job, "bad_time");

@@ -3,11 +3,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/rollup.h"
 #include "gate/gate.h"
 #include "intake/prepare.h"
 #include "metrics.h"
 #include "pr_query.h"
-#include "settle/settle.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,8 @@ static bool ask(struct pr_lane *lane, const char *name, const char *sql, pr_pg_d
 
 static bool is_ok(const struct pr_pg_result *result, const char *what) {
     if (result->class != PR_PG_OK) {
-        pr_log_limited(&failures, PR_LOG_WARN, "read_failed", "what=%s sqlstate=%s text=%s", what, result->sqlstate, result->message);
+        pr_log_limited(&failures, PR_LOG_WARN, "read_failed", "what=%s sqlstate=%s text=%s", what, result->sqlstate,
+                       result->message);
     }
     return result->class == PR_PG_OK;
 }
@@ -73,7 +74,7 @@ static void decide_again(struct pr_lane *lane) {
             TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
         }
     }
-    TAILQ_FOREACH(next, &lane->jobs.list[PR_JOB_CLAIMING], link) {
+    TAILQ_FOREACH (next, &lane->jobs.list[PR_JOB_CLAIMING], link) {
         next->is_regated = true;
     }
     while ((next = TAILQ_FIRST(&lane->jobs.list[PR_JOB_READY])) != NULL) {
@@ -223,8 +224,23 @@ static void read_control(struct pr_lane *lane) {
 
 /* ---- what is due ---- */
 
-enum { DUE_TENANT, DUE_DAY, DUE_ID, DUE_GEN, DUE_PART, DUE_DUE, DUE_SINCE, DUE_KAFKA, DUE_WAITED, DUE_TOPIC, DUE_OFF, DUE_ATTEMPT, DUE_TRIES,
-       DUE_LATE, DUE_PAYLOAD };
+enum {
+    DUE_TENANT,
+    DUE_DAY,
+    DUE_ID,
+    DUE_GEN,
+    DUE_PART,
+    DUE_DUE,
+    DUE_SINCE,
+    DUE_KAFKA,
+    DUE_WAITED,
+    DUE_TOPIC,
+    DUE_OFF,
+    DUE_ATTEMPT,
+    DUE_TRIES,
+    DUE_LATE,
+    DUE_PAYLOAD
+};
 
 static void read_row(struct pr_job *job, const PGresult *rows, int row) {
     memcpy(job->identity.id.b, pr_pg_bytes(rows, row, DUE_ID).p, sizeof(job->identity.id.b));
@@ -236,14 +252,16 @@ static void read_row(struct pr_job *job, const PGresult *rows, int row) {
     job->tries = pr_pg_int4(rows, row, DUE_TRIES);
     job->expires_ns = INT64_MAX;
     job->origin = (struct pr_origin){
-        .topic = pr_pg_int2(rows, row, DUE_TOPIC), .part = pr_pg_int4(rows, row, DUE_PART), .off = pr_pg_int8(rows, row, DUE_OFF),
+        .topic = pr_pg_int2(rows, row, DUE_TOPIC),
+        .part = pr_pg_int4(rows, row, DUE_PART),
+        .off = pr_pg_int8(rows, row, DUE_OFF),
         .kafka_us = pr_pg_is_null(rows, row, DUE_KAFKA) ? PR_TIME_NONE : pr_pg_time_us(rows, row, DUE_KAFKA)};
     job->raw.value = pr_arena_copy(&job->arena, pr_pg_bytes(rows, row, DUE_PAYLOAD));
 }
 
 static bool owns(const struct pr_lane *lane, int32_t number) {
     const struct pr_part *part = NULL;
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         if (part->part == number && !part->is_revoked) {
             return true;
         }
@@ -300,7 +318,7 @@ static void due_done(void *arg, const struct pr_pg_result *result) {
 
 static bool is_first_of_number(const struct pr_lane *lane, const struct pr_part *part) {
     const struct pr_part *other = NULL;
-    TAILQ_FOREACH(other, &lane->parts, link) {
+    TAILQ_FOREACH (other, &lane->parts, link) {
         if (!other->is_revoked && other->part == part->part) {
             return other == part;
         }
@@ -314,7 +332,7 @@ static void read_due(struct pr_lane *lane) {
     const struct pr_part *part = NULL;
     pr_params_reset(&watcher->params);
     pr_params_array(&watcher->params, PR_OID_INT4);
-    TAILQ_FOREACH(part, &lane->parts, link) {
+    TAILQ_FOREACH (part, &lane->parts, link) {
         if (is_first_of_number(lane, part)) {
             pr_item_int4(&watcher->params, part->part);
             parts++;
@@ -353,22 +371,16 @@ static void wake(struct pr_lane *lane) {
 
 static void each_second(struct pr_lane *lane) {
     lane->watcher->second_ns = lane->now_ns + second_ns;
-    pr_rollup_turn(lane);
+    pr_rollup(lane);
     for (uint32_t i = 0; i < PR_JOB_STATES; i++) {
         pr_metric_set(lane->metric, PR_METRIC_JOBS, i, (int64_t)lane->jobs.n[i]);
     }
     pr_metric_set(lane->metric, PR_METRIC_IN_FLIGHT, 0, (int64_t)lane->jobs.n[PR_JOB_SENDING]);
 }
 
-void pr_watch_turn(struct pr_lane *lane) {
+static void look_for_changes(struct pr_lane *lane) {
     struct pr_watcher *watcher = lane->watcher;
     int64_t now_ns = lane->now_ns;
-    if (now_ns >= watcher->second_ns || (lane->is_draining && lane->stat.n > 0)) {
-        each_second(lane);
-    }
-    if (!pr_pg_is_ready(lane->settle_link.pg) || lane->is_draining) {
-        return;
-    }
     if (!watcher->is_reading_control && now_ns >= watcher->control_ns) {
         watcher->control_ns = now_ns + control_every_ns;
         read_control(lane);
@@ -376,11 +388,27 @@ void pr_watch_turn(struct pr_lane *lane) {
     if (watcher->wants_book && !watcher->is_reading_book) {
         read_book(lane);
     }
-    if (lane->book && !lane->is_fenced && !watcher->is_reading_due && now_ns >= watcher->due_ns && has_room_for_due(lane)) {
+}
+
+static void look_for_work(struct pr_lane *lane) {
+    struct pr_watcher *watcher = lane->watcher;
+    int64_t now_ns = lane->now_ns;
+    if (lane->book && !lane->is_fenced && !watcher->is_reading_due && now_ns >= watcher->due_ns &&
+        has_room_for_due(lane)) {
         read_due(lane);
     }
     if (lane->index == 0 && !watcher->is_waking && now_ns >= watcher->wake_ns) {
         wake(lane);
     }
     pr_lane_wake_at(lane, watcher->due_ns > now_ns ? watcher->due_ns : now_ns + due_every_ns);
+}
+
+void pr_watch_turn(struct pr_lane *lane) {
+    if (lane->now_ns >= lane->watcher->second_ns || (lane->is_draining && lane->stat.n > 0)) {
+        each_second(lane);
+    }
+    if (pr_pg_is_ready(lane->settle_link.pg) && !lane->is_draining) {
+        look_for_changes(lane);
+        look_for_work(lane);
+    }
 }

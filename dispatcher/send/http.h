@@ -42,7 +42,8 @@ bool pr_http_has_room(const struct pr_http *http);
 /*
  * Starts a POST of `body` (borrowed until done) to `url` (copied) with `headers` (borrowed until done). False without memory: `done` is not called.
  */
-bool pr_http_start(struct pr_http *http, const char *url, struct curl_slist *headers, struct pr_span body, void *job) PR_MUST_CHECK;
+bool pr_http_start(struct pr_http *http, const char *url, struct curl_slist *headers, struct pr_span body,
+                   void *job) PR_MUST_CHECK;
 
 /* Ends all requests in flight: each gets its `done` as cut. */
 void pr_http_abort(struct pr_http *http);

@@ -20,7 +20,7 @@ struct pr_secret {
     struct timespec mtime;
     off_t size;
     ino_t inode;
-    int64_t look_ns; /* when the file was last looked at */
+    int64_t look_ns;  /* when the file was last looked at */
     uint64_t version; /* times it was read */
     char why[256];
     struct curl_slist *headers; /* newest; older lists hang behind `retired` because requests may still use them */
@@ -75,7 +75,8 @@ static ssize_t read_token(struct pr_secret *secret, char token[PR_SECRET_MAX]) {
         close(fd);
     }
     if (n < 0) {
-        (void)snprintf(secret->why, sizeof(secret->why), "cannot read the token in %s: %s", secret->path, strerrordesc_np(errno));
+        (void)snprintf(secret->why, sizeof(secret->why), "cannot read the token in %s: %s", secret->path,
+                       strerrordesc_np(errno));
         return -1;
     }
     while (n > 0 && strchr(" \t\r\n", token[n - 1])) {
@@ -95,7 +96,8 @@ static bool load(struct pr_secret *secret) {
         return false;
     }
     char line[PR_SECRET_MAX + 32];
-    (void)snprintf(line, sizeof(line), secret->provider == PR_PROVIDER_360DIALOG ? "D360-API-KEY: %s" : "Authorization: Bearer %s", token);
+    (void)snprintf(line, sizeof(line),
+                   secret->provider == PR_PROVIDER_360DIALOG ? "D360-API-KEY: %s" : "Authorization: Bearer %s", token);
     struct curl_slist *headers = curl_slist_append(NULL, line);
     struct curl_slist **retired = realloc(secret->retired, (secret->retired_n + 1) * sizeof(*retired));
     explicit_bzero(token, sizeof(token));
@@ -103,7 +105,8 @@ static bool load(struct pr_secret *secret) {
     if (retired) {
         secret->retired = retired;
     }
-    if (!headers || !retired || !curl_slist_append(headers, "Content-Type: application/json") || !curl_slist_append(headers, "Expect:")) {
+    if (!headers || !retired || !curl_slist_append(headers, "Content-Type: application/json") ||
+        !curl_slist_append(headers, "Expect:")) {
         curl_slist_free_all(headers);
         (void)snprintf(secret->why, sizeof(secret->why), "no memory");
         return false;
@@ -123,7 +126,8 @@ static void look(struct pr_secret *secret, int64_t now_ns) {
     }
     secret->look_ns = now_ns;
     if (stat(secret->path, &st) != 0) {
-        (void)snprintf(secret->why, sizeof(secret->why), "cannot read the token in %s: %s", secret->path, strerrordesc_np(errno));
+        (void)snprintf(secret->why, sizeof(secret->why), "cannot read the token in %s: %s", secret->path,
+                       strerrordesc_np(errno));
         return;
     }
     bool is_same = st.st_mtim.tv_sec == secret->mtime.tv_sec && st.st_mtim.tv_nsec == secret->mtime.tv_nsec &&
@@ -137,7 +141,8 @@ static void look(struct pr_secret *secret, int64_t now_ns) {
     secret->inode = st.st_ino;
 }
 
-struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns, const char **why) {
+struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns,
+                                      const char **why) {
     struct pr_secret *secret = entry_of(secrets, sender);
     if (!secret || !secret->path) {
         *why = "no memory";

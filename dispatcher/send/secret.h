@@ -20,7 +20,8 @@ void pr_secrets_init(struct pr_secrets *secrets, const char *dir);
 void pr_secrets_free(struct pr_secrets *secrets);
 
 /* The request headers for a sender, with its token. NULL when the file cannot be read; `why` is then a sentence with its name. */
-struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns, const char **why);
+struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns,
+                                      const char **why);
 
 /* Counts the times the sender's token was read: a sender that was stopped for its token may go on when it grows. Looks at most once a second. */
 uint64_t pr_secrets_version(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns);

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "claim/claim.h"
 #include "core/retry.h"
 #include "core/verdict.h"
 #include "metrics.h"
@@ -23,7 +22,8 @@ static struct pr_log_limit stops = PR_LOG_LIMIT(10);
 static bool may_send(void *arg, void *job_arg) {
     struct pr_lane *lane = arg;
     const struct pr_job *job = job_arg;
-    return pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) && pr_clock_mono_ns() < job->expires_ns &&
+    return pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) &&
+           pr_clock_mono_ns() < job->expires_ns &&
            !atomic_load_explicit(&lane->process->is_stopping, memory_order_relaxed);
 }
 
@@ -57,7 +57,9 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
         reject(lane, job, job->outcome.reason);
         return;
     }
-    int64_t wait_us = job->outcome.scope == PR_SCOPE_PAIR ? pr_backoff_pair(tries) : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
+    int64_t wait_us = job->outcome.scope == PR_SCOPE_PAIR
+                          ? pr_backoff_pair(tries)
+                          : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
         pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, second_ns);
     }
@@ -73,8 +75,8 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
 static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
     int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
     if (pr_shapes_stop(&lane->process->shapes, job->sender->id, until_ns)) {
-        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped",
-                       "sender=%.*s reason=%s code=%d text=%s", PR_SPAN_ARG(job->sender->name), job->outcome.reason, job->outcome.code,
+        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s reason=%s code=%d text=%s",
+                       PR_SPAN_ARG(job->sender->name), job->outcome.reason, job->outcome.code,
                        "nothing is sent by it for 60 s or until its token file changes");
     }
     park(lane, job, PR_STATE_DEFERRED, PR_STOP_SENDER_NS * INT64_C(1000));
@@ -99,28 +101,23 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
         count(lane, job, "sent", job->outcome.is_held ? "held" : "");
         pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
         break;
-    case PR_OUTCOME_RETRY:
-        retry(lane, job);
-        break;
+    case PR_OUTCOME_RETRY: retry(lane, job); break;
     case PR_OUTCOME_DEFER:
         job->tries += job->outcome.charges_try;
         park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
         break;
-    case PR_OUTCOME_REJECT:
-        reject(lane, job, job->outcome.reason);
-        break;
+    case PR_OUTCOME_REJECT: reject(lane, job, job->outcome.reason); break;
     case PR_OUTCOME_STOP_TEMPLATE:
         pr_log_limited(&stops, PR_LOG_ERROR, "template_stopped", "template=%.*s language=%.*s reason=%s code=%d",
-                       PR_SPAN_ARG(job->choice.tpl->name), PR_SPAN_ARG(job->choice.tpl->language), job->outcome.reason, job->outcome.code);
+                       PR_SPAN_ARG(job->choice.tpl->name), PR_SPAN_ARG(job->choice.tpl->language), job->outcome.reason,
+                       job->outcome.code);
         if (job->outcome.wait_us > 0) {
             park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
         } else {
             reject(lane, job, job->outcome.reason);
         }
         break;
-    case PR_OUTCOME_STOP_SENDER:
-        stop_sender(lane, job);
-        break;
+    case PR_OUTCOME_STOP_SENDER: stop_sender(lane, job); break;
     case PR_OUTCOME_UNKNOWN:
         park(lane, job, PR_STATE_UNKNOWN, lane->process->opt->dispatch.reconcile_window_ms * INT64_C(1000));
         break;
@@ -155,9 +152,7 @@ static void url_of(const struct pr_lane *lane, const struct pr_sender *sender, s
     case PR_PROVIDER_CLOUD_API:
         pr_buf_printf(url, "%s/%.*s/messages", opt->provider.cloud_api_url, PR_SPAN_ARG(sender->account));
         break;
-    case PR_PROVIDER_360DIALOG:
-        pr_buf_printf(url, "%s/messages", opt->provider.d360_url);
-        break;
+    case PR_PROVIDER_360DIALOG: pr_buf_printf(url, "%s/messages", opt->provider.d360_url); break;
     }
 }
 
@@ -171,8 +166,11 @@ static void observe_start(struct pr_lane *lane, const struct pr_job *job) {
 /* A re-tried job's callback data must name its new attempt: the number stands in the body, so that is written again. */
 static bool renumber(struct pr_job *job) {
     char old[PR_CALLBACK_TEXT], new[PR_CALLBACK_TEXT];
-    struct pr_callback callback = {.tenant = job->tenant->id, .day = job->identity.day, .id = job->identity.id,
-                                   .attempt = (uint32_t)job->attempt, .partition = (uint16_t)job->origin.part};
+    struct pr_callback callback = {.tenant = job->tenant->id,
+                                   .day = job->identity.day,
+                                   .id = job->identity.id,
+                                   .attempt = (uint32_t)job->attempt,
+                                   .partition = (uint16_t)job->origin.part};
     int old_n = pr_callback_format(&callback, old);
     callback.attempt++;
     int new_n = pr_callback_format(&callback, new);
@@ -183,7 +181,8 @@ static bool renumber(struct pr_job *job) {
     return at != NULL;
 }
 
-static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job, struct curl_slist *headers) {
+static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job,
+                      struct curl_slist *headers) {
     struct pr_buf url;
     pr_buf_init(&url, PR_URL_MAX);
     url_of(lane, job->sender, &url);
@@ -205,7 +204,8 @@ static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct
 static void no_token(struct pr_lane *lane, struct pr_lane_sender *entry, const char *why) {
     int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
     if (pr_shapes_stop(&lane->process->shapes, entry->id, until_ns)) {
-        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s text=%s", PR_SPAN_ARG(entry->sender->name), why);
+        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s text=%s", PR_SPAN_ARG(entry->sender->name),
+                       why);
     }
 }
 
@@ -260,7 +260,9 @@ static void wake_waiting(struct pr_lane *lane) {
             job->lane_sender->ready_n++;
             job->is_queued = true;
         } else if (job->state == PR_JOB_WAITING) {
-            pr_lane_take_back(lane, job, PR_NEXT_GATE); /* claimed under another epoch, or a body without its number: claim and render again */
+            pr_lane_take_back(
+                lane, job,
+                PR_NEXT_GATE); /* claimed under another epoch, or a body without its number: claim and render again */
         } else {
             TAILQ_INSERT_TAIL(&lane->passed, job, queue); /* held: asks again with its gate closed */
             job->is_queued = true;

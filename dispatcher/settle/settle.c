@@ -100,18 +100,10 @@ static void done(struct pr_lane *lane, struct pr_job *job) {
         }
     }
     switch (job->next) {
-    case PR_NEXT_SETTLED:
-        let_go(lane, job, true);
-        break;
-    case PR_NEXT_WAIT:
-        wait_in_lane(lane, job);
-        break;
-    case PR_NEXT_GATE:
-        to_the_gate(lane, job);
-        break;
-    case PR_NEXT_DROP:
-        let_go(lane, job, false);
-        break;
+    case PR_NEXT_SETTLED: let_go(lane, job, true); break;
+    case PR_NEXT_WAIT: wait_in_lane(lane, job); break;
+    case PR_NEXT_GATE: to_the_gate(lane, job); break;
+    case PR_NEXT_DROP: let_go(lane, job, false); break;
     }
 }
 
@@ -136,7 +128,8 @@ static void refused(struct pr_settling *work, const struct pr_pg_result *result)
         job->aside_reason = reason.p ? reason.p : "sqlstate";
         job->writes = PR_WRITE_DEAD;
     } else {
-        pr_log_error("cannot_record", "statement=%s sqlstate=%s text=%s", work->write->name, result->sqlstate, result->message);
+        pr_log_error("cannot_record", "statement=%s sqlstate=%s text=%s", work->write->name, result->sqlstate,
+                     result->message);
         lane->settler->wait_until_ns = lane->now_ns + PR_STUCK_WAIT_NS;
     }
     back_in_line(work);
@@ -159,14 +152,12 @@ static void settle_done(void *arg, const struct pr_pg_result *result) {
             }
         }
         break;
-    case PR_PG_BAD:
-        refused(work, result);
-        break;
+    case PR_PG_BAD: refused(work, result); break;
     case PR_PG_REPEAT:
     case PR_PG_RECONNECT:
     case PR_PG_FENCED:
-        pr_log_limited(&failures, PR_LOG_WARN, "settle_failed", "statement=%s sqlstate=%s text=%s", work->write->name, result->sqlstate,
-                       result->message);
+        pr_log_limited(&failures, PR_LOG_WARN, "settle_failed", "statement=%s sqlstate=%s text=%s", work->write->name,
+                       result->sqlstate, result->message);
         back_in_line(work);
         break;
     }
@@ -207,7 +198,8 @@ static bool write_next(struct pr_lane *lane) {
     write->params(lane, work->job, work->n, &settler->params);
     settler->open++;
     if (!pr_link_send(&lane->settle_link, write->name, write->sql, &settler->params, settle_done, work)) {
-        struct pr_pg_result none = {.class = PR_PG_RECONNECT, .message = "no room on the connection, or the batch is too large"};
+        struct pr_pg_result none = {.class = PR_PG_RECONNECT,
+                                    .message = "no room on the connection, or the batch is too large"};
         settler->singles_until_ns = lane->now_ns + PR_STUCK_WAIT_NS;
         settle_done(work, &none);
         return false;
@@ -227,8 +219,8 @@ static void finish_unwritten(struct pr_lane *lane) {
 void pr_settle_turn(struct pr_lane *lane) {
     struct pr_settler *settler = lane->settler;
     finish_unwritten(lane);
-    while (!TAILQ_EMPTY(&lane->to_settle) && settler->open < PR_SETTLE_OPEN_MAX && lane->now_ns >= settler->wait_until_ns &&
-           pr_pg_has_room(lane->settle_link.pg)) {
+    while (!TAILQ_EMPTY(&lane->to_settle) && settler->open < PR_SETTLE_OPEN_MAX &&
+           lane->now_ns >= settler->wait_until_ns && pr_pg_has_room(lane->settle_link.pg)) {
         if (!write_next(lane)) {
             break;
         }

@@ -9,7 +9,4 @@ bool pr_settle_open(struct pr_lane *lane);
 void pr_settle_turn(struct pr_lane *lane);
 void pr_settle_close(struct pr_lane *lane);
 
-/* Writes the lane's counts to the minute roll-ups; called once a second. */
-void pr_rollup_turn(struct pr_lane *lane);
-
 #endif

@@ -8,13 +8,13 @@
 enum { PR_PAYLOAD_MAX = 4 * PR_RECORD_BYTES_MAX };
 
 /* One array parameter: a value of each job, which is called `j`. */
-#define COLUMN(element, statement)              \
-    do {                                        \
-        pr_params_array(params, element);       \
-        for (size_t i = 0; i < n; i++) {        \
-            const struct pr_job *j = jobs[i];   \
-            statement;                          \
-        }                                       \
+#define COLUMN(element, statement)            \
+    do {                                      \
+        pr_params_array(params, element);     \
+        for (size_t i = 0; i < n; i++) {      \
+            const struct pr_job *j = jobs[i]; \
+            statement;                        \
+        }                                     \
     } while (0)
 
 static struct pr_span span_of(const char *text) {
@@ -72,7 +72,8 @@ static void outcome_params(const struct pr_lane *lane, struct pr_job *const *job
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->choice.tpl->id));
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->latency_ms));
     COLUMN(PR_OID_TEXT, pr_item_text(params, span_of(j->outcome.reason)));
-    COLUMN(PR_OID_TEXT, pr_item_text(params, j->outcome.wamid[0] ? pr_span_of(j->outcome.wamid) : (struct pr_span){NULL, 0}));
+    COLUMN(PR_OID_TEXT,
+           pr_item_text(params, j->outcome.wamid[0] ? pr_span_of(j->outcome.wamid) : (struct pr_span){NULL, 0}));
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->gen));
     COLUMN(PR_OID_INT8, pr_item_int8(params, j->outcome.is_opt_out ? j->contact : 0));
 }
@@ -176,7 +177,9 @@ static int16_t categories_of(const struct pr_job *job, bool is_grant) {
 static void control_params(const struct pr_lane *lane, struct pr_job *const *jobs, size_t n, struct pr_params *params) {
     struct pr_job *job = jobs[0];
     const struct pr_value *suppressed = pr_value_get(job->record.data, PR_SPAN("suppressed"));
-    int32_t kind = pr_span_is(job->record.type, "contact.updated") ? 1 : pr_span_is(job->record.type, "consent.granted") ? 2 : 3;
+    int32_t kind = pr_span_is(job->record.type, "contact.updated")   ? 1
+                   : pr_span_is(job->record.type, "consent.granted") ? 2
+                                                                     : 3;
     (void)lane;
     pr_assert(n == 1);
     pr_params_int4(params, kind);
@@ -203,17 +206,21 @@ static void control_params(const struct pr_lane *lane, struct pr_job *const *job
 }
 
 static const struct pr_write writes[] = {
-    {PR_WRITE_PARK, "park", "select id from postrider.park_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+    {PR_WRITE_PARK,
+     "park", "select id from postrider.park_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
      true, false, park_params},
-    {PR_WRITE_OUTCOME, "settle", "select postrider.settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)", true, false,
+    {PR_WRITE_OUTCOME, "settle",
+     "select postrider.settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)", true, false,
      outcome_params},
     {PR_WRITE_REFUSE, "refuse", "select postrider.refuse_v1($1, $2, $3, $4, $5, $6, $7)", true, false, refuse_params},
     {PR_WRITE_UNCLAIM, "unclaim", "select postrider.unclaim_v1($1, $2, $3, $4, $5, $6)", true, false, unclaim_params},
-    {PR_WRITE_ASIDE, "aside", "select postrider.aside_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", false, false, aside_params},
-    {PR_WRITE_DEAD, "dead", "select postrider.dead_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)", false, true, dead_params},
+    {PR_WRITE_ASIDE, "aside", "select postrider.aside_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", false, false,
+     aside_params},
+    {PR_WRITE_DEAD, "dead", "select postrider.dead_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+     false, true, dead_params},
     {PR_WRITE_CONTROL, "control",
-     "select postrider.apply_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)", false, true,
-     control_params},
+     "select postrider.apply_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+     false, true, control_params},
 };
 
 const struct pr_write *pr_write_of(unsigned bits) {

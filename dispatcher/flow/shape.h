@@ -1,6 +1,6 @@
 /* Shaping: one token bucket a sender for the whole process, and whether the sender may send at all. */
-#ifndef PR_SEND_SHAPE_H
-#define PR_SEND_SHAPE_H
+#ifndef PR_FLOW_SHAPE_H
+#define PR_FLOW_SHAPE_H
 
 #include "core/rate.h"
 

@@ -1,5 +1,5 @@
 /* The lane's counts of fates, added to the minute roll-ups once a second. */
-#include "settle/settle.h"
+#include "flow/rollup.h"
 
 #include "pr_query.h"
 
@@ -8,13 +8,13 @@ static void rollup_done(void *arg, const struct pr_pg_result *result) {
     (void)arg, (void)result;
 }
 
-#define COLUMN(element, statement)                                    \
-    do {                                                              \
-        pr_params_array(params, element);                             \
-        for (size_t i = 0; i < lane->stat.n; i++) {                   \
-            const struct pr_stat_row *r = &lane->stat.row[i];         \
-            statement;                                                \
-        }                                                             \
+#define COLUMN(element, statement)                            \
+    do {                                                      \
+        pr_params_array(params, element);                     \
+        for (size_t i = 0; i < lane->stat.n; i++) {           \
+            const struct pr_stat_row *r = &lane->stat.row[i]; \
+            statement;                                        \
+        }                                                     \
     } while (0)
 
 static void fill(const struct pr_lane *lane, struct pr_params *params) {
@@ -29,7 +29,7 @@ static void fill(const struct pr_lane *lane, struct pr_params *params) {
     COLUMN(PR_OID_INT8, pr_item_int8(params, r->n));
 }
 
-void pr_rollup_turn(struct pr_lane *lane) {
+void pr_rollup(struct pr_lane *lane) {
     if (lane->stat.n == 0 || !pr_pg_has_room(lane->settle_link.pg)) {
         return;
     }

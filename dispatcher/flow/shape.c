@@ -1,5 +1,5 @@
 /* The table of senders' buckets behind one lock. */
-#include "send/shape.h"
+#include "flow/shape.h"
 
 #include <string.h>
 

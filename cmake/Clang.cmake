@@ -1,0 +1,3 @@
+# A toolchain file that takes whichever clang is there: Debian's packages call it clang-14, clang-19, …
+find_program(PR_CLANG NAMES clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 REQUIRED)
+set(CMAKE_C_COMPILER ${PR_CLANG})
