@@ -20,8 +20,8 @@ static bool print_result(const struct apply *a, const struct pr_table *table, co
         return false;
     }
     if (!a->is_json) {
-        printf("%u created, %u changed, %u unchanged, %u removed%s\n", counts->created, counts->changed, counts->unchanged, counts->removed,
-               a->is_dry ? ". Nothing was changed: --dry-run" : "");
+        printf("%u created, %u changed, %u unchanged, %u removed%s\n", counts->created, counts->changed,
+               counts->unchanged, counts->removed, a->is_dry ? ". Nothing was changed: --dry-run" : "");
     }
     return true;
 }
@@ -82,10 +82,13 @@ const struct pr_command pr_command_apply = {
     .verb = "",
     .summary = "Put businesses, templates and rules from files into the database",
     .usage = "postrider apply FILE... [--tenant NAME] [--dry-run] [--json]\n\n"
-             "Takes business.json, templates.json (as the Graph API answers) and rules.json in any order and tells them apart by content.\n"
-             "Everything is checked first; with any fault nothing is changed. Rules that the rules file of a tenant no longer has are removed;\n"
+             "Takes business.json, templates.json (as the Graph API answers) and rules.json in any order and tells "
+             "them apart by content.\n"
+             "Everything is checked first; with any fault nothing is changed. Rules that the rules file of a tenant no "
+             "longer has are removed;\n"
              "templates and senders that are not in a file stay. Running dispatchers follow within a second.\n\n"
-             "  --tenant NAME          whose the templates are, when neither their file nor another one of the call says it\n"
+             "  --tenant NAME          whose the templates are, when neither their file nor another one of the call "
+             "says it\n"
              "  --dry-run              check and show what would change, change nothing\n"
              "  --json                 an object a line\n",
     .run = run,

@@ -1,4 +1,4 @@
-/* Tenants, pools, senders, templates and rules as rows: made, changed or left as they are, and removed where a file no longer names them. */
+/* Tenants, pools, senders, templates and rules as rows: made, changed, left as they are, or removed. */
 #include "apply_store.h"
 #include "command.h"
 #include "db.h"
@@ -60,7 +60,8 @@ static bool check_zone(struct store *s, const struct pr_catalog_business *b) {
     PGresult *r = pr_db_query(s->db, "select exists (select from pg_timezone_names where name = $1)", 1, &zone);
     bool ok = r && pr_db_bool(r, 0, 0);
     if (r && !ok) {
-        pr_error("%s: time_zone: %s is no time zone that the database knows; write it like America/Sao_Paulo", b->file->path, zone);
+        pr_error("%s: time_zone: %s is no time zone that the database knows; write it like America/Sao_Paulo",
+                 b->file->path, zone);
     }
     PQclear(r);
     return ok;
@@ -86,11 +87,15 @@ static bool store_pool(struct store *s, const struct pr_catalog_business *b) {
     (void)snprintf(reserve, sizeof(reserve), "%d", (int)b->reserve_pct);
     const char *const values[] = {s->tenant, text(b->pool), text(b->tier), people, reserve};
     enum became became;
-    if (!upsert(s, "insert into postrider.quota_pool as p (tenant, name, tier, people_max, reserve_pct) "
+    if (!upsert(s,
+                "insert into postrider.quota_pool as p (tenant, name, tier, people_max, reserve_pct) "
                 "values ($1::int, $2, $3, nullif($4::int, 0), $5::int) "
-                "on conflict (tenant, name) do update set tier = excluded.tier, people_max = excluded.people_max, reserve_pct = excluded.reserve_pct "
-                "where (p.tier, p.people_max, p.reserve_pct) is distinct from (excluded.tier, excluded.people_max, excluded.reserve_pct) "
-                "returning xmax = 0", 5, values, &became)) {
+                "on conflict (tenant, name) do update set tier = excluded.tier, people_max = excluded.people_max, "
+                "reserve_pct = excluded.reserve_pct "
+                "where (p.tier, p.people_max, p.reserve_pct) is distinct from (excluded.tier, excluded.people_max, "
+                "excluded.reserve_pct) "
+                "returning xmax = 0",
+                5, values, &became)) {
         return false;
     }
     note(s, b->tenant, "portfolio", b->pool, became);
@@ -103,13 +108,19 @@ static bool store_sender(struct store *s, const struct pr_catalog_business *b, c
     const char *const values[] = {s->tenant,        text(x->name), text(b->pool), text(x->provider), text(x->address),
                                   text(x->account), text(x->waba), rate,          text(x->secret)};
     enum became became;
-    if (!upsert(s, "insert into postrider.sender as x (tenant, name, pool, provider, address, account, waba, rate, secret) "
-                "select $1::int, $2, q.id, $4, $5, $6, $7, $8::double precision, $9 from postrider.quota_pool q where q.tenant = $1::int and q.name = $3 "
-                "on conflict (tenant, name) do update set pool = excluded.pool, provider = excluded.provider, address = excluded.address, "
-                "account = excluded.account, waba = excluded.waba, rate = excluded.rate, secret = excluded.secret "
-                "where (x.pool, x.provider, x.address, x.account, x.waba, x.rate, x.secret) is distinct from "
-                "(excluded.pool, excluded.provider, excluded.address, excluded.account, excluded.waba, excluded.rate, excluded.secret) "
-                "returning xmax = 0", 9, values, &became)) {
+    if (!upsert(
+            s,
+            "insert into postrider.sender as x (tenant, name, pool, provider, address, account, waba, rate, secret) "
+            "select $1::int, $2, q.id, $4, $5, $6, $7, $8::double precision, $9 from postrider.quota_pool q where "
+            "q.tenant = $1::int and q.name = $3 "
+            "on conflict (tenant, name) do update set pool = excluded.pool, provider = excluded.provider, address = "
+            "excluded.address, "
+            "account = excluded.account, waba = excluded.waba, rate = excluded.rate, secret = excluded.secret "
+            "where (x.pool, x.provider, x.address, x.account, x.waba, x.rate, x.secret) is distinct from "
+            "(excluded.pool, excluded.provider, excluded.address, excluded.account, excluded.waba, excluded.rate, "
+            "excluded.secret) "
+            "returning xmax = 0",
+            9, values, &became)) {
         return false;
     }
     note(s, b->tenant, "sender", x->name, became);
@@ -120,11 +131,14 @@ static bool store_business(struct store *s, const struct pr_catalog_business *b)
     const char *const values[] = {text(b->tenant), text(b->name), text(b->locale), text(b->time_zone), text(b->country)};
     enum became became;
     if (!check_zone(s, b) ||
-        !upsert(s, "insert into postrider.tenant as t (name, display_name, locale, time_zone, country) values ($1, $2, $3, $4, $5) "
+        !upsert(s,
+                "insert into postrider.tenant as t (name, display_name, locale, time_zone, country) values ($1, $2, "
+                "$3, $4, $5) "
                 "on conflict (name) do update set display_name = excluded.display_name, locale = excluded.locale, "
                 "time_zone = excluded.time_zone, country = excluded.country "
                 "where (t.display_name, t.locale, t.time_zone, t.country) is distinct from "
-                "(excluded.display_name, excluded.locale, excluded.time_zone, excluded.country) returning xmax = 0", 5, values, &became)) {
+                "(excluded.display_name, excluded.locale, excluded.time_zone, excluded.country) returning xmax = 0",
+                5, values, &became)) {
         return false;
     }
     note(s, b->tenant, "tenant", b->tenant, became);
@@ -136,20 +150,26 @@ static bool store_business(struct store *s, const struct pr_catalog_business *b)
 }
 
 /*
- * Only a changed definition changes the status: the platform may have paused the template since the file was written, and
- * applying the same file again must not hide that.
+ * Only a changed definition changes the status: the platform may have paused the template since the file was
+ * written, and applying the same file again must not hide that.
  */
 static bool store_template(struct store *s, const struct pr_catalog_template *t) {
     char category[8], name[PR_TEMPLATE_NAME_MAX + 64];
     (void)snprintf(category, sizeof(category), "%d", (int)t->tpl.category);
-    (void)snprintf(name, sizeof(name), "%.*s %.*s, %s", PR_SPAN_ARG(t->tpl.name), PR_SPAN_ARG(t->tpl.language), pr_category_name(t->tpl.category));
-    const char *const values[] = {s->tenant, text(t->tpl.name), text(t->tpl.language), category, pr_template_status_name(t->tpl.status),
-                                  text(t->definition)};
+    (void)snprintf(name, sizeof(name), "%.*s %.*s, %s", PR_SPAN_ARG(t->tpl.name), PR_SPAN_ARG(t->tpl.language),
+                   pr_category_name(t->tpl.category));
+    const char *const values[] = {
+        s->tenant,          text(t->tpl.name), text(t->tpl.language), category, pr_template_status_name(t->tpl.status),
+        text(t->definition)};
     enum became became;
-    if (!upsert(s, "insert into postrider.template as t (tenant, name, language, category, status, definition) "
+    if (!upsert(s,
+                "insert into postrider.template as t (tenant, name, language, category, status, definition) "
                 "values ($1::int, $2, $3, $4::smallint, $5, $6) "
-                "on conflict (tenant, name, language) do update set category = excluded.category, status = excluded.status, "
-                "definition = excluded.definition where t.definition is distinct from excluded.definition returning xmax = 0", 6, values, &became)) {
+                "on conflict (tenant, name, language) do update set category = excluded.category, status = "
+                "excluded.status, "
+                "definition = excluded.definition where t.definition is distinct from excluded.definition returning "
+                "xmax = 0",
+                6, values, &became)) {
         return false;
     }
     note(s, t->tenant, "template", pr_span_of(name), became);
@@ -160,19 +180,27 @@ static bool store_rule(struct store *s, const struct pr_catalog_rule *r) {
     char position[16], line[16];
     (void)snprintf(position, sizeof(position), "%d", (int)r->position);
     (void)snprintf(line, sizeof(line), "%u", r->rule.line);
-    const char *const values[] = {s->tenant, text(r->rule.name), position, text(r->file_name), line, text(r->definition)};
+    const char *const values[] = {s->tenant, text(r->rule.name), position, text(r->file_name),
+                                  line,      text(r->definition)};
     enum became became;
-    if (!upsert(s, "insert into postrider.rule as r (tenant, name, position, file, line, definition) "
+    if (!upsert(s,
+                "insert into postrider.rule as r (tenant, name, position, file, line, definition) "
                 "values ($1::int, $2, $3::int, $4, $5::int, $6) "
-                "on conflict (tenant, name) do update set position = excluded.position, file = excluded.file, line = excluded.line, "
-                "definition = excluded.definition where r.definition is distinct from excluded.definition returning xmax = 0", 6, values, &became)) {
+                "on conflict (tenant, name) do update set position = excluded.position, file = excluded.file, line = "
+                "excluded.line, "
+                "definition = excluded.definition where r.definition is distinct from excluded.definition returning "
+                "xmax = 0",
+                6, values, &became)) {
         return false;
     }
     PGresult *moved = NULL;
     if (became == BECAME_UNCHANGED) {
         /* Another place in the file is no change of the rule, but messages should name the place where it is now. */
-        moved = pr_db_query(s->db, "update postrider.rule set position = $3::int, file = $4, line = $5::int where tenant = $1::int and name = $2 "
-                            "and (position, file, line) is distinct from ($3::int, $4, $5::int) and definition = $6", 6, values);
+        moved = pr_db_query(s->db,
+                            "update postrider.rule set position = $3::int, file = $4, line = $5::int where tenant = "
+                            "$1::int and name = $2 "
+                            "and (position, file, line) is distinct from ($3::int, $4, $5::int) and definition = $6",
+                            6, values);
         if (!moved) {
             return false;
         }
@@ -189,13 +217,16 @@ static bool remove_rules(struct store *s, struct pr_span tenant) {
     pr_params_text(&params, tenant);
     pr_params_array(&params, PR_OID_TEXT);
     const struct pr_catalog_rule *r;
-    STAILQ_FOREACH(r, &s->catalog->rules, next) {
+    STAILQ_FOREACH (r, &s->catalog->rules, next) {
         if (r->file && pr_span_eq(r->tenant, tenant)) {
             pr_item_text(&params, r->rule.name);
         }
     }
-    PGresult *gone = pr_db_query_params(s->db, "delete from postrider.rule r using postrider.tenant t where t.name = $1 and r.tenant = t.id "
-                                        "and r.name <> all ($2) returning r.name", &params);
+    PGresult *gone = pr_db_query_params(
+        s->db,
+        "delete from postrider.rule r using postrider.tenant t where t.name = $1 and r.tenant = t.id "
+        "and r.name <> all ($2) returning r.name",
+        &params);
     pr_params_free(&params);
     for (int i = 0; gone && i < PQntuples(gone); i++) {
         note(s, tenant, "rule", pr_span_of(PQgetvalue(gone, i, 0)), BECAME_REMOVED);
@@ -218,7 +249,7 @@ static void mark(struct store *s, unsigned before) {
 
 static bool store_businesses(struct store *s) {
     const struct pr_catalog_business *b;
-    STAILQ_FOREACH(b, &s->catalog->businesses, next) {
+    STAILQ_FOREACH (b, &s->catalog->businesses, next) {
         unsigned before = touched(s);
         if (b->file && !store_business(s, b)) {
             return false;
@@ -230,7 +261,7 @@ static bool store_businesses(struct store *s) {
 
 static bool store_templates(struct store *s) {
     const struct pr_catalog_template *t;
-    STAILQ_FOREACH(t, &s->catalog->templates, next) {
+    STAILQ_FOREACH (t, &s->catalog->templates, next) {
         unsigned before = touched(s);
         if (t->file && (!enter(s, t->tenant) || !store_template(s, t))) {
             return false;
@@ -243,14 +274,14 @@ static bool store_templates(struct store *s) {
 static bool store_rules(struct store *s) {
     const struct pr_catalog_rule *r;
     const struct pr_catalog_ruled *ruled;
-    STAILQ_FOREACH(r, &s->catalog->rules, next) {
+    STAILQ_FOREACH (r, &s->catalog->rules, next) {
         unsigned before = touched(s);
         if (r->file && (!enter(s, r->tenant) || !store_rule(s, r))) {
             return false;
         }
         mark(s, before);
     }
-    STAILQ_FOREACH(ruled, &s->catalog->ruled, next) {
+    STAILQ_FOREACH (ruled, &s->catalog->ruled, next) {
         unsigned before = touched(s);
         if (!enter(s, ruled->tenant) || !remove_rules(s, ruled->tenant)) {
             return false;
@@ -267,16 +298,18 @@ static bool tell_lanes(struct store *s) {
     char tenant[16];
     (void)snprintf(tenant, sizeof(tenant), "%d", s->reload > 0 ? (int)s->reload : 0);
     const char *value = tenant;
-    PGresult *r = pr_db_query(s->db, "insert into postrider.control (tenant, kind, target) values ($1::int, 'reload', '')", 1, &value);
+    PGresult *r = pr_db_query(
+        s->db, "insert into postrider.control (tenant, kind, target) values ($1::int, 'reload', '')", 1, &value);
     PQclear(r);
     return r != NULL;
 }
 
-bool pr_apply_store(const struct pr_catalog *catalog, PGconn *db, bool is_dry, struct pr_table *table, struct pr_apply_counts *counts) {
+bool pr_apply_store(const struct pr_catalog *catalog, PGconn *db, bool is_dry, struct pr_table *table,
+                    struct pr_apply_counts *counts) {
     struct store s = {.catalog = catalog, .db = db, .table = table, .counts = counts};
     /* The lock: two people who apply at once would each remove the other's rules. */
-    bool ok = pr_db_run(db, "begin; select pg_advisory_xact_lock(7236832, 2)") && store_businesses(&s) && store_templates(&s) && store_rules(&s) && tell_lanes(&s) &&
-              pr_db_run(db, is_dry ? "rollback" : "commit");
+    bool ok = pr_db_run(db, "begin; select pg_advisory_xact_lock(7236832, 2)") && store_businesses(&s) &&
+              store_templates(&s) && store_rules(&s) && tell_lanes(&s) && pr_db_run(db, is_dry ? "rollback" : "commit");
     if (!ok) {
         PQclear(PQexec(db, "rollback"));
     }

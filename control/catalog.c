@@ -29,7 +29,7 @@ void pr_catalog_init(struct pr_catalog *catalog) {
 
 void pr_catalog_free(struct pr_catalog *catalog) {
     struct pr_catalog_file *file;
-    STAILQ_FOREACH(file, &catalog->files, next) {
+    STAILQ_FOREACH (file, &catalog->files, next) {
         json_decref(file->root);
     }
     pr_buf_free(&catalog->faults);
@@ -45,7 +45,8 @@ static void put_place(struct pr_buf *out, const struct pr_catalog_file *file, co
     pr_buf_printf(out, "%s:%d: %s%s", file->path, file->root ? pr_locate(file->text, path) : 1, path, *path ? ": " : "");
 }
 
-void pr_catalog_fault(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt, ...) {
+void pr_catalog_fault(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt,
+                      ...) {
     va_list args;
     va_start(args, fmt);
     put_place(&catalog->faults, file, path);
@@ -55,7 +56,8 @@ void pr_catalog_fault(struct pr_catalog *catalog, const struct pr_catalog_file *
     va_end(args);
 }
 
-void pr_catalog_note(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt, ...) {
+void pr_catalog_note(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt,
+                     ...) {
     va_list args;
     va_start(args, fmt);
     put_place(&catalog->notes, file, path);
@@ -112,7 +114,8 @@ static bool parse(struct pr_catalog *catalog, struct pr_catalog_file *file) {
     json_error_t error;
     file->root = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, &error);
     if (!file->root) {
-        pr_buf_printf(&catalog->faults, "%s:%d: not JSON: %s (column %d)\n", file->path, error.line, error.text, error.column);
+        pr_buf_printf(&catalog->faults, "%s:%d: not JSON: %s (column %d)\n", file->path, error.line, error.text,
+                      error.column);
         catalog->faults_n++;
     }
     return file->root != NULL;
@@ -140,8 +143,8 @@ static struct pr_span text_of(struct pr_catalog *catalog, const json_t *object, 
     return pr_arena_copy(&catalog->arena, pr_span_make(json_string_value(value), json_string_length(value)));
 }
 
-static void take_template(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *object, struct pr_span tenant,
-                          const char *prefix) {
+static void take_template(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *object,
+                          struct pr_span tenant, const char *prefix) {
     struct pr_catalog_template *t = pr_arena_calloc(&catalog->arena, 1, sizeof(*t));
     if (!t) {
         return;
@@ -161,11 +164,12 @@ static void take_template(struct pr_catalog *catalog, const struct pr_catalog_fi
     STAILQ_INSERT_TAIL(&catalog->templates, t, next);
 }
 
-static void take_templates(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *list, const char *key, struct pr_span tenant) {
+static void take_templates(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *list,
+                           const char *key, struct pr_span tenant) {
     size_t i;
     json_t *item;
     char prefix[32];
-    json_array_foreach(list, i, item) {
+    json_array_foreach (list, i, item) {
         (void)snprintf(prefix, sizeof(prefix), "%s[%zu]", key, i);
         take_template(catalog, file, item, tenant, prefix);
     }
@@ -173,11 +177,13 @@ static void take_templates(struct pr_catalog *catalog, const struct pr_catalog_f
         pr_catalog_note(catalog, file, key, "has no templates");
     }
     if (json_is_string(json_object_get(json_object_get(file->root, "paging"), "next"))) {
-        pr_catalog_note(catalog, file, "paging", "the platform's list goes on: this is one page of it (ask with a larger limit=)");
+        pr_catalog_note(catalog, file, "paging",
+                        "the platform's list goes on: this is one page of it (ask with a larger limit=)");
     }
 }
 
-static void take_rule(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *object, struct pr_span tenant, size_t index) {
+static void take_rule(struct pr_catalog *catalog, const struct pr_catalog_file *file, const json_t *object,
+                      struct pr_span tenant, size_t index) {
     struct pr_catalog_rule *r = pr_arena_calloc(&catalog->arena, 1, sizeof(*r));
     if (!r) {
         return;
@@ -206,7 +212,7 @@ static bool known_keys(struct pr_catalog *catalog, const struct pr_catalog_file 
     const char *key;
     json_t *value;
     bool ok = true;
-    json_object_foreach(file->root, key, value) {
+    json_object_foreach (file->root, key, value) {
         size_t i = 0;
         while (known[i] && strcmp(known[i], key) != 0) {
             i++;
@@ -227,7 +233,8 @@ static void take_rules(struct pr_catalog *catalog, const struct pr_catalog_file 
     struct pr_span tenant = text_of(catalog, file->root, "tenant");
     known_keys(catalog, file, known);
     if (tenant.n == 0) {
-        pr_catalog_fault(catalog, file, "tenant", "is missing: the business these rules are of (\"tenant\": \"aurora\")");
+        pr_catalog_fault(catalog, file, "tenant",
+                         "is missing: the business these rules are of (\"tenant\": \"aurora\")");
     }
     if (!json_is_array(list)) {
         pr_catalog_fault(catalog, file, "rules", "must be an array of rules");
@@ -240,7 +247,7 @@ static void take_rules(struct pr_catalog *catalog, const struct pr_catalog_file 
     ruled->file = file;
     ruled->tenant = tenant;
     STAILQ_INSERT_TAIL(&catalog->ruled, ruled, next);
-    json_array_foreach(list, i, item) {
+    json_array_foreach (list, i, item) {
         take_rule(catalog, file, item, tenant, i);
     }
 }
@@ -268,7 +275,9 @@ static void take_file(struct pr_catalog *catalog, const struct pr_catalog_file *
             return;
         }
     }
-    pr_catalog_fault(catalog, file, "", "neither a business (\"tenant\", \"portfolio\", \"senders\"), nor templates (\"data\": […]), nor rules (\"rules\": […])");
+    pr_catalog_fault(
+        catalog, file,
+        "", "neither a business (\"tenant\", \"portfolio\", \"senders\"), nor templates (\"data\": […]), nor rules (\"rules\": […])");
 }
 
 void pr_catalog_read(struct pr_catalog *catalog, const char *path) {

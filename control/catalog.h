@@ -1,4 +1,4 @@
-/* What business.json, templates.json and rules.json say, and what the database has of it: read, compiled and checked against each other. */
+/* What business.json, templates.json, rules.json and the database say: read, compiled, checked against each other. */
 #ifndef PR_CONTROL_CATALOG_H
 #define PR_CONTROL_CATALOG_H
 
@@ -24,9 +24,9 @@ struct pr_catalog_file {
 struct pr_catalog_sender {
     struct pr_span name, address, account, waba, provider, secret; /* account and waba may be empty */
     double rate;                                                   /* messages a second */
-    bool is_of_file;   /* else only of the database */
-    bool is_connected; /* as the database says; true when it does not */
-    int32_t id, pool;  /* of their rows; 0 when there are none (yet) */
+    bool is_of_file;                                               /* else only of the database */
+    bool is_connected;                                             /* as the database says; true when it does not */
+    int32_t id, pool;                                              /* of their rows; 0 when there are none (yet) */
 };
 
 /* A tenant: of a business.json, or of the database. */
@@ -46,11 +46,11 @@ struct pr_catalog_business {
 struct pr_catalog_template {
     STAILQ_ENTRY(pr_catalog_template) next;
     const struct pr_catalog_file *file; /* NULL: of the database */
-    struct pr_span tenant; /* p NULL until pr_catalog_assign */
-    char prefix[32];       /* "data[3]" */
+    struct pr_span tenant;              /* p NULL until pr_catalog_assign */
+    char prefix[32];                    /* "data[3]" */
     struct pr_span definition;
     struct pr_template tpl;
-    bool is_compiled;      /* else `fault` says why not; only name and language are there */
+    bool is_compiled; /* else `fault` says why not; only name and language are there */
     struct pr_template_fault fault;
 };
 
@@ -98,24 +98,30 @@ void pr_catalog_read(struct pr_catalog *catalog, const char *path);
 void pr_catalog_take_business(struct pr_catalog *catalog, const struct pr_catalog_file *file);
 
 /*
- * Gives the templates whose file names no tenant to one: `option` (--tenant, NULL: not given), or the only one of the business files, of the rules
- * files, of the database. A fault when there is none of them.
+ * Gives the templates whose file names no tenant to one: `option` (--tenant, NULL: not given), or the only one of
+ * the business files, of the rules files, of the database. A fault when there is none of them.
  */
 void pr_catalog_assign(struct pr_catalog *catalog, const char *option);
 
 /*
- * catalog_db.c: adds from the database every tenant with its senders (before pr_catalog_assign); then the templates and rules that the files do not
- * replace, of the tenants that the files are about, or of all. False after a message.
+ * catalog_db.c: adds from the database every tenant with its senders (before pr_catalog_assign); then the
+ * templates and rules that the files do not replace, of the tenants that the files are about, or of all. False
+ * after a message.
  */
 bool pr_catalog_load_tenants(struct pr_catalog *catalog, PGconn *db) PR_MUST_CHECK;
 bool pr_catalog_load_rest(struct pr_catalog *catalog, PGconn *db, bool is_all) PR_MUST_CHECK;
 
-/* Checks rules, templates and senders against each other: faults and notes. Templates that do not compile and no rule names are left out. */
+/*
+ * Checks rules, templates and senders against each other: faults and notes. Templates that do not compile and no
+ * rule names are left out.
+ */
 void pr_catalog_check(struct pr_catalog *catalog);
 
 /* A fault (or a note) at `path` of a file: "file:line: path: text". `file` NULL: "database: …". */
-void pr_catalog_fault(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt, ...) PR_PRINTF(4, 5);
-void pr_catalog_note(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt, ...) PR_PRINTF(4, 5);
+void pr_catalog_fault(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt,
+                      ...) PR_PRINTF(4, 5);
+void pr_catalog_note(struct pr_catalog *catalog, const struct pr_catalog_file *file, const char *path, const char *fmt,
+                     ...) PR_PRINTF(4, 5);
 
 /* Prints notes and faults on stderr; false when there are faults, or memory ran out. */
 bool pr_catalog_report(const struct pr_catalog *catalog) PR_MUST_CHECK;
@@ -123,8 +129,12 @@ bool pr_catalog_report(const struct pr_catalog *catalog) PR_MUST_CHECK;
 /* The tenant by name, a file's before the database's; NULL: unknown. */
 struct pr_catalog_business *pr_catalog_find(const struct pr_catalog *catalog, struct pr_span tenant);
 
-/* Whether a file of the catalog gives this template, or the rules of this tenant, so that the database's are replaced. */
-bool pr_catalog_has_template(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span name, struct pr_span language);
+/*
+ * Whether a file of the catalog gives this template, or the rules of this tenant, so that the database's are
+ * replaced.
+ */
+bool pr_catalog_has_template(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span name,
+                             struct pr_span language);
 bool pr_catalog_has_rules(const struct pr_catalog *catalog, struct pr_span tenant);
 
 #endif

@@ -14,7 +14,8 @@ static const struct {
     const char *name;
     int32_t people_max;
 } tiers[] = {
-    {"TIER_50", 50}, {"TIER_250", 250}, {"TIER_1K", 1000}, {"TIER_2K", 2000}, {"TIER_10K", 10000}, {"TIER_100K", 100000}, {"TIER_UNLIMITED", 0},
+    {"TIER_50", 50},     {"TIER_250", 250},     {"TIER_1K", 1000},     {"TIER_2K", 2000},
+    {"TIER_10K", 10000}, {"TIER_100K", 100000}, {"TIER_UNLIMITED", 0},
 };
 
 enum { TEXT_MAX = 256, SENDERS_MAX = 32, RATE_MAX = 1000 };
@@ -34,7 +35,8 @@ static struct pr_span copy(struct reader *r, const json_t *value) {
 }
 
 /* A string of 1 to TEXT_MAX bytes; `fallback` when it is absent, a fault when that is NULL. */
-static struct pr_span take_text(struct reader *r, const struct pr_place *parent, const json_t *object, const char *key, const char *fallback) {
+static struct pr_span take_text(struct reader *r, const struct pr_place *parent, const json_t *object, const char *key,
+                                const char *fallback) {
     struct pr_place at = pr_place_key(parent, key);
     const json_t *value = json_object_get(object, key);
     if (!value && fallback) {
@@ -50,7 +52,7 @@ static struct pr_span take_text(struct reader *r, const struct pr_place *parent,
 static void check_keys(struct reader *r, const struct pr_place *parent, json_t *object, const char *const *known) {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach (object, key, value) {
         size_t i = 0;
         while (known[i] && strcmp(known[i], key) != 0) {
             i++;
@@ -111,7 +113,8 @@ static void take_limit(struct reader *r, const struct pr_place *at, const json_t
     }
     int64_t people = json_is_integer(value) ? json_integer_value(value) : number(b->tier, &after);
     if (people < 1 || people > INT32_MAX || *after) {
-        fault(r, at, "must be TIER_50, TIER_250, TIER_1K, TIER_2K, TIER_10K, TIER_100K, TIER_UNLIMITED or a number of people");
+        fault(r, at,
+              "must be TIER_50, TIER_250, TIER_1K, TIER_2K, TIER_10K, TIER_100K, TIER_UNLIMITED or a number of people");
         return;
     }
     (void)snprintf(text, sizeof(text), "%lld", (long long)people);
@@ -138,7 +141,9 @@ static void take_portfolio(struct reader *r, const struct pr_place *root) {
     struct pr_place at = pr_place_key(root, "portfolio");
     json_t *object = json_object_get(r->file->root, "portfolio");
     if (!json_is_object(object)) {
-        fault(r, &at, object ? "must be an object with \"id\" and \"limit\"" : "is missing: { \"id\": …, \"limit\": \"TIER_250\" }");
+        fault(r, &at,
+              object ? "must be an object with \"id\" and \"limit\""
+                     : "is missing: { \"id\": …, \"limit\": \"TIER_250\" }");
         return;
     }
     struct pr_place limit = pr_place_key(&at, "limit"), reserve = pr_place_key(&at, "reserve");
@@ -167,7 +172,8 @@ static double take_rate(struct reader *r, const struct pr_place *parent, const j
     return 1;
 }
 
-static struct pr_span take_digits(struct reader *r, const struct pr_place *parent, const json_t *object, const char *key, const char *fallback) {
+static struct pr_span take_digits(struct reader *r, const struct pr_place *parent, const json_t *object,
+                                  const char *key, const char *fallback) {
     struct pr_place at = pr_place_key(parent, key);
     struct pr_span text = take_text(r, parent, object, key, fallback);
     for (size_t i = 0; i < text.n; i++) {
@@ -209,7 +215,8 @@ static void check_unique(struct reader *r, const struct pr_place *at, size_t n) 
 }
 
 static void take_sender(struct reader *r, const struct pr_place *at, json_t *object, size_t index) {
-    static const char *const known[] = {"name", "phone", "phone_number_id", "waba_id", "provider", "rate", "token_file", NULL};
+    static const char *const known[] = {"name",     "phone", "phone_number_id", "waba_id",
+                                        "provider", "rate",  "token_file",      NULL};
     struct pr_catalog_sender *s = &r->business->senders[index];
     struct pr_place provider = pr_place_key(at, "provider");
     if (!json_is_object(object)) {
@@ -247,7 +254,7 @@ static void take_senders(struct reader *r, const struct pr_place *root) {
         return;
     }
     r->business->senders_n = n;
-    json_array_foreach(list, i, item) {
+    json_array_foreach (list, i, item) {
         struct pr_place place = pr_place_item(&at, i);
         take_sender(r, &place, item, i);
     }
@@ -264,7 +271,8 @@ static void take_country(struct reader *r, const struct pr_place *root) {
 }
 
 void pr_catalog_take_business(struct pr_catalog *catalog, const struct pr_catalog_file *file) {
-    static const char *const known[] = {"tenant", "name", "locale", "time_zone", "country", "portfolio", "senders", NULL};
+    static const char *const known[] = {"tenant",  "name",      "locale",  "time_zone",
+                                        "country", "portfolio", "senders", NULL};
     struct pr_catalog_business *b = pr_arena_calloc(&catalog->arena, 1, sizeof(*b));
     struct reader r = {catalog, file, b};
     struct pr_place root = pr_place_root(), tenant_at = pr_place_key(&root, "tenant");

@@ -11,7 +11,7 @@ static struct pr_span copy(struct pr_catalog *catalog, const PGresult *r, int ro
 
 static struct pr_catalog_business *by_id(const struct pr_catalog *catalog, int32_t id) {
     struct pr_catalog_business *b;
-    STAILQ_FOREACH(b, &catalog->businesses, next) {
+    STAILQ_FOREACH (b, &catalog->businesses, next) {
         if (b->id == id) {
             return b;
         }
@@ -20,7 +20,8 @@ static struct pr_catalog_business *by_id(const struct pr_catalog *catalog, int32
 }
 
 static bool load_tenants(struct pr_catalog *catalog, PGconn *db) {
-    PGresult *r = pr_db_query(db, "select id, name, display_name, locale, time_zone, country from postrider.tenant order by id", 0, NULL);
+    PGresult *r = pr_db_query(
+        db, "select id, name, display_name, locale, time_zone, country from postrider.tenant order by id", 0, NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         struct pr_catalog_business *b = pr_catalog_find(catalog, pr_span_of(pr_db_text(r, i, 1)));
         if (!b) {
@@ -64,8 +65,11 @@ static struct pr_catalog_sender *add_sender(struct pr_catalog *catalog, struct p
 }
 
 static bool load_senders(struct pr_catalog *catalog, PGconn *db) {
-    PGresult *r = pr_db_query(db, "select tenant, id, pool, name, provider, address, account, secret, rate, status = 'connected' "
-                              "from postrider.sender order by tenant, id", 0, NULL);
+    PGresult *r =
+        pr_db_query(db,
+                    "select tenant, id, pool, name, provider, address, account, secret, rate, status = 'connected' "
+                    "from postrider.sender order by tenant, id",
+                    0, NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         struct pr_catalog_business *b = by_id(catalog, (int32_t)pr_db_int(r, i, 0));
         struct pr_catalog_sender *s = b ? named(b, pr_db_text(r, i, 3)) : NULL;
@@ -103,7 +107,10 @@ static void add_template(struct pr_catalog *catalog, const PGresult *r, int row,
     }
     t->tenant = b->tenant;
     t->definition = copy(catalog, r, row, 4);
-    /* What an older release stored and this one does not take is not in the way here; the dispatcher leaves it out, too. */
+    /*
+     * What an older release stored and this one does not take is not in the way here; the dispatcher leaves it
+     * out, too.
+     */
     if (!t->definition.p || !pr_template_compile(t->definition, &catalog->arena, &t->tpl, &t->fault)) {
         return;
     }
@@ -114,11 +121,14 @@ static void add_template(struct pr_catalog *catalog, const PGresult *r, int row,
 }
 
 static bool load_templates(struct pr_catalog *catalog, PGconn *db, bool is_all) {
-    PGresult *r = pr_db_query(db, "select tenant, id, name, language, definition, status from postrider.template order by tenant, id", 0, NULL);
+    PGresult *r = pr_db_query(
+        db, "select tenant, id, name, language, definition, status from postrider.template order by tenant, id", 0,
+        NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         const struct pr_catalog_business *b = by_id(catalog, (int32_t)pr_db_int(r, i, 0));
         if (b && (is_all || b->is_named) &&
-            !pr_catalog_has_template(catalog, b->tenant, pr_span_of(pr_db_text(r, i, 2)), pr_span_of(pr_db_text(r, i, 3)))) {
+            !pr_catalog_has_template(catalog, b->tenant, pr_span_of(pr_db_text(r, i, 2)),
+                                     pr_span_of(pr_db_text(r, i, 3)))) {
             add_template(catalog, r, i, b);
         }
     }
@@ -149,7 +159,8 @@ static void add_rule(struct pr_catalog *catalog, const PGresult *r, int row, con
 }
 
 static bool load_rules(struct pr_catalog *catalog, PGconn *db, bool is_all) {
-    PGresult *r = pr_db_query(db, "select tenant, position, file, line, definition from postrider.rule order by tenant, position", 0, NULL);
+    PGresult *r = pr_db_query(
+        db, "select tenant, position, file, line, definition from postrider.rule order by tenant, position", 0, NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         const struct pr_catalog_business *b = by_id(catalog, (int32_t)pr_db_int(r, i, 0));
         if (b && (is_all || b->is_named) && !pr_catalog_has_rules(catalog, b->tenant)) {

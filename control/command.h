@@ -22,9 +22,10 @@ struct pr_command;
 /* One call from the shell. Lives as long as the program runs; one thread. */
 struct pr_call {
     const struct pr_command *command;
-    int argc;         /* of argv */
-    char **argv;      /* before pr_call_options: [0] is the command's last word; after it: the words that are no options, [0] the first */
-    const char *db;   /* --db, NULL when it was not given: what pr_db_open takes */
+    int argc; /* of argv */
+    /* Before pr_call_options [0] is the command's last word; after it the words that are no options, [0] the first. */
+    char **argv;
+    const char *db; /* --db, NULL when it was not given: what pr_db_open takes */
 };
 
 /* A row of the command table; all texts are static. */
@@ -32,8 +33,9 @@ struct pr_command {
     const char *noun;    /* "contact" */
     const char *verb;    /* "import"; "" for commands of one word */
     const char *summary; /* one line for the list of commands, no full stop */
-    const char *usage;   /* what --help prints: "postrider contact import FILE.csv …\n" and a line for each option, ends with a newline.
-                          * --db and --help are added by main.c and need no line */
+    /* What --help prints: "postrider contact import FILE.csv …\n", an empty line, some sentences, and a line an option;
+     * ends with a newline. --db and --help are added by main.c and need no line. */
+    const char *usage;
     enum pr_exit (*run)(struct pr_call *call);
 };
 
@@ -55,9 +57,9 @@ struct pr_option {
 enum { PR_OPTIONS_MAX = 32 }; /* rows of a table, without --db */
 
 /*
- * Reads the options out of call->argv ("--name value" or "--name=value", anywhere among the words; "--" ends them) and leaves the other words there.
- * --db is read for every command. `words_min` and `words_max` bound the words that are left (-1: no upper bound). False after a message and a hint on
- * stderr: return PR_EXIT_USAGE then.
+ * Reads the options out of call->argv ("--name value" or "--name=value", anywhere among the words; "--" ends them)
+ * and leaves the other words there. --db is read for every command. `words_min` and `words_max` bound the words
+ * that are left (-1: no upper bound). False after a message and a hint on stderr: return PR_EXIT_USAGE then.
  */
 bool pr_call_options(struct pr_call *call, const struct pr_option *options, int words_min, int words_max) PR_MUST_CHECK;
 
@@ -69,10 +71,12 @@ enum pr_exit pr_usage_error(const struct pr_call *call, const char *fmt, ...) PR
 
 /* control/migrate.c, apply.c, contact.c, consent.c, rule.c */
 extern const struct pr_command pr_command_migrate, pr_command_apply, pr_command_contact_import, pr_command_contact_show,
-    pr_command_consent_import, pr_command_consent_grant, pr_command_consent_revoke, pr_command_consent_show, pr_command_rule_test;
+    pr_command_consent_import, pr_command_consent_grant, pr_command_consent_revoke, pr_command_consent_show,
+    pr_command_rule_test;
 
 /* control/publish.c, message.c, deadletter.c, unknown.c, status.c */
-extern const struct pr_command pr_command_publish, pr_command_message_list, pr_command_message_show, pr_command_deadletter_list,
-    pr_command_deadletter_show, pr_command_unknown_list, pr_command_unknown_resolve, pr_command_status;
+extern const struct pr_command pr_command_publish, pr_command_message_list, pr_command_message_show,
+    pr_command_deadletter_list, pr_command_deadletter_show, pr_command_unknown_list, pr_command_unknown_resolve,
+    pr_command_status;
 
 #endif

@@ -42,7 +42,8 @@ bool pr_consent_time(struct pr_span text, int64_t *us) {
     return pr_time_parse(pr_span_of(whole), us);
 }
 
-struct pr_uuid pr_consent_event(struct pr_span tenant, const struct pr_address *to, int16_t mask, bool is_granted, int64_t at_us) {
+struct pr_uuid pr_consent_event(struct pr_span tenant, const struct pr_address *to, int16_t mask, bool is_granted,
+                                int64_t at_us) {
     char at[PR_TIME_TEXT], text[PR_ADDRESS_MAX + PR_TIME_TEXT + 64];
     struct pr_identity identity;
     pr_time_format(at_us, at);
@@ -88,7 +89,8 @@ static bool read_statement(struct pr_call *call, struct statement *s) {
     } else if (!s->category || !pr_consent_categories(pr_span_of(s->category), &s->mask)) {
         fault = "--category: utility, marketing, authentication, service (several with commas) or all is needed";
     } else if (s->is_granted && (!s->how || !*s->how)) {
-        fault = "--how: say how it was granted (website, SMS, chat, IVR, in person, on paper): it is the evidence you may be asked for";
+        fault = "--how: say how it was granted (website, SMS, chat, IVR, in person, on paper): it is the evidence you "
+                "may be asked for";
     } else if (s->at && !pr_consent_time(pr_span_of(s->at), &s->at_us)) {
         fault = "--at: a time like 2026-08-01T12:00:00Z, or a day, is needed";
     }
@@ -117,7 +119,10 @@ static enum pr_exit record(const struct statement *s, PGconn *db, int32_t tenant
     struct pr_params params;
     pr_params_init(&params, 64 * 1024);
     put_statement(s, tenant, label, &params);
-    PGresult *r = pr_db_run(db, "begin") ? pr_db_query_params(db, "select postrider.consent_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", &params) : NULL;
+    PGresult *r =
+        pr_db_run(db, "begin")
+            ? pr_db_query_params(db, "select postrider.consent_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", &params)
+            : NULL;
     bool ok = r && print_state(db, tenant, &s->address, false) && pr_db_run(db, s->is_dry ? "rollback" : "commit");
     if (ok && s->is_dry) {
         puts("Nothing was changed: --dry-run");
@@ -148,21 +153,22 @@ static enum pr_exit run_revoke(struct pr_call *call) {
     return change(call, false);
 }
 
-#define OPTIONS_OF_CHANGE \
-    "  --to ADDRESS           number with '+' and country code, or user id\n" \
-    "  --category C[,C]       utility, marketing, authentication, service, or all\n" \
-    "  --how TEXT             website, SMS, chat, IVR, in person, on paper; needed for a grant\n" \
-    "  --evidence TEXT        what proves it: form and version, ticket, file\n" \
-    "  --business-name TEXT   the name that was shown\n" \
+#define OPTIONS_OF_CHANGE                                                                                     \
+    "  --to ADDRESS           number with '+' and country code, or user id\n"                                 \
+    "  --category C[,C]       utility, marketing, authentication, service, or all\n"                          \
+    "  --how TEXT             website, SMS, chat, IVR, in person, on paper; needed for a grant\n"             \
+    "  --evidence TEXT        what proves it: form and version, ticket, file\n"                               \
+    "  --business-name TEXT   the name that was shown\n"                                                      \
     "  --at TIME              when it was said (RFC 3339, or a day); default now. What was said later wins\n" \
-    "  --tenant NAME          whose contact; not needed when there is one tenant\n" \
+    "  --tenant NAME          whose contact; not needed when there is one tenant\n"                           \
     "  --dry-run              show what would hold, change nothing\n"
 
 const struct pr_command pr_command_consent_grant = {
     .noun = "consent",
     .verb = "grant",
     .summary = "Record that a person agreed to be messaged",
-    .usage = "postrider consent grant --to +5511999990000 --category marketing --how website [--evidence TEXT] [--at TIME]\n\n" OPTIONS_OF_CHANGE,
+    .usage = "postrider consent grant --to +5511999990000 --category marketing --how website [--evidence TEXT] [--at "
+             "TIME]\n\n" OPTIONS_OF_CHANGE,
     .run = run_grant,
 };
 
@@ -170,11 +176,13 @@ const struct pr_command pr_command_consent_revoke = {
     .noun = "consent",
     .verb = "revoke",
     .summary = "Record that a person no longer agrees; what waits for them is not sent",
-    .usage = "postrider consent revoke --to +5511999990000 --category all [--how TEXT] [--evidence TEXT] [--at TIME]\n\n" OPTIONS_OF_CHANGE,
+    .usage = "postrider consent revoke --to +5511999990000 --category all [--how TEXT] [--evidence TEXT] [--at "
+             "TIME]\n\n" OPTIONS_OF_CHANGE,
     .run = run_revoke,
 };
 
-static const char category_sql[] = "case h.category when 0 then 'utility' when 1 then 'marketing' when 2 then 'authentication' else 'service' end";
+static const char category_sql[] =
+    "case h.category when 0 then 'utility' when 1 then 'marketing' when 2 then 'authentication' else 'service' end";
 
 static bool print_rows(PGresult *r, const struct pr_column *columns, int columns_n, bool is_json) {
     struct pr_table table;
@@ -191,27 +199,38 @@ static bool print_rows(PGresult *r, const struct pr_column *columns, int columns
 
 /* What holds now, a line a category. */
 static bool print_state(PGconn *db, int32_t tenant, const struct pr_address *to, bool is_json) {
-    static const struct pr_column columns[] = {{"to", PR_COLUMN_TEXT}, {"category", PR_COLUMN_TEXT}, {"holds", PR_COLUMN_TEXT}};
+    static const struct pr_column columns[] = {
+        {"to", PR_COLUMN_TEXT}, {"category", PR_COLUMN_TEXT}, {"holds", PR_COLUMN_TEXT}};
     char id[16];
     (void)snprintf(id, sizeof(id), "%d", (int)tenant);
     const char *const values[] = {id, to->text};
-    PGresult *r = pr_db_query(db, "select c.address, x.name, case when c.consent::int & x.bit <> 0 then 'granted' else 'not granted' end "
-                              "from postrider.contact c, (values (1, 'utility'), (2, 'marketing'), (4, 'authentication'), (8, 'service')) as x (bit, name) "
-                              "where c.tenant = $1::int and c.address = $2 order by x.bit", 2, values);
+    PGresult *r = pr_db_query(
+        db,
+        "select c.address, x.name, case when c.consent::int & x.bit <> 0 then 'granted' else 'not granted' end "
+        "from postrider.contact c, (values (1, 'utility'), (2, 'marketing'), (4, 'authentication'), (8, 'service')) as "
+        "x (bit, name) "
+        "where c.tenant = $1::int and c.address = $2 order by x.bit",
+        2, values);
     bool ok = r && print_rows(r, columns, 3, is_json);
     PQclear(r);
     return ok;
 }
 
 static enum pr_exit show(PGconn *db, int32_t tenant, const struct pr_address *to, bool is_json) {
-    static const struct pr_column columns[] = {{"at", PR_COLUMN_TEXT},       {"category", PR_COLUMN_TEXT},      {"action", PR_COLUMN_TEXT},     {"how", PR_COLUMN_TEXT},
-                                               {"evidence", PR_COLUMN_TEXT}, {"business_name", PR_COLUMN_TEXT}, {"recorded_at", PR_COLUMN_TEXT}};
+    static const struct pr_column columns[] = {{"at", PR_COLUMN_TEXT},         {"category", PR_COLUMN_TEXT},
+                                               {"action", PR_COLUMN_TEXT},     {"how", PR_COLUMN_TEXT},
+                                               {"evidence", PR_COLUMN_TEXT},   {"business_name", PR_COLUMN_TEXT},
+                                               {"recorded_at", PR_COLUMN_TEXT}};
     char id[16], sql[1024];
     (void)snprintf(id, sizeof(id), "%d", (int)tenant);
     const char *const values[] = {id, to->text};
-    (void)snprintf(sql, sizeof(sql), "select h.at, %s, case when h.is_granted then 'grant' else 'revoke' end, h.how, h.evidence, h.business_name, "
-                   "date_trunc('second', h.recorded_at) from postrider.consent h join postrider.contact c on c.tenant = h.tenant and c.id = h.contact "
-                   "where c.tenant = $1::int and c.address = $2 order by h.at desc, h.is_granted, h.category", category_sql);
+    (void)snprintf(
+        sql, sizeof(sql),
+        "select h.at, %s, case when h.is_granted then 'grant' else 'revoke' end, h.how, h.evidence, h.business_name, "
+        "date_trunc('second', h.recorded_at) from postrider.consent h join postrider.contact c on c.tenant = h.tenant "
+        "and c.id = h.contact "
+        "where c.tenant = $1::int and c.address = $2 order by h.at desc, h.is_granted, h.category",
+        category_sql);
     PGresult *r = pr_db_query(db, sql, 2, values);
     if (!r) {
         return PR_EXIT_FAILED;
@@ -231,8 +250,10 @@ static enum pr_exit show(PGconn *db, int32_t tenant, const struct pr_address *to
 static enum pr_exit run_show(struct pr_call *call) {
     const char *tenant = NULL, *to = NULL;
     bool is_json = false;
-    const struct pr_option options[] = {
-        {"to", PR_OPTION_TEXT, &to, 0, 0}, {"tenant", PR_OPTION_TEXT, &tenant, 0, 0}, {"json", PR_OPTION_FLAG, &is_json, 0, 0}, {0}};
+    const struct pr_option options[] = {{"to", PR_OPTION_TEXT, &to, 0, 0},
+                                        {"tenant", PR_OPTION_TEXT, &tenant, 0, 0},
+                                        {"json", PR_OPTION_FLAG, &is_json, 0, 0},
+                                        {0}};
     struct pr_address address;
     if (!pr_call_options(call, options, 0, 0)) {
         return PR_EXIT_USAGE;

@@ -20,9 +20,10 @@ bool pr_consent_categories(struct pr_span text, int16_t *mask) PR_MUST_CHECK;
 bool pr_consent_time(struct pr_span text, int64_t *us) PR_MUST_CHECK;
 
 /*
- * The same statement gets the same id whenever it is given again, so that repeating an import or a command records nothing twice. `tenant` is the
- * tenant's name; `to` canonical.
+ * The same statement gets the same id whenever it is given again, so that repeating an import or a command records
+ * nothing twice. `tenant` is the tenant's name; `to` canonical.
  */
-struct pr_uuid pr_consent_event(struct pr_span tenant, const struct pr_address *to, int16_t mask, bool is_granted, int64_t at_us);
+struct pr_uuid pr_consent_event(struct pr_span tenant, const struct pr_address *to, int16_t mask, bool is_granted,
+                                int64_t at_us);
 
 #endif

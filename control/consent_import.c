@@ -106,7 +106,8 @@ static bool take_statement(struct job *job, const struct pr_csv_row *row, struct
         return false;
     }
     s->event = pr_consent_event(pr_span_of(job->label), &s->to, s->mask, s->is_granted, s->at_us);
-    return take_text(job, row, job->how, "how", &s->how) && take_text(job, row, job->evidence, "evidence", &s->evidence) &&
+    return take_text(job, row, job->how, "how", &s->how) &&
+           take_text(job, row, job->evidence, "evidence", &s->evidence) &&
            take_text(job, row, job->business, "business_name", &s->business);
 }
 
@@ -153,7 +154,10 @@ static bool flush(struct job *job) {
     pr_params_int4(&params, job->tenant);
     put_arrays(job, &params);
     bool ok = pr_db_run(job->db, "begin");
-    PGresult *r = ok ? pr_db_query_params(job->db, "select * from postrider.consent_import_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", &params) : NULL;
+    PGresult *r =
+        ok ? pr_db_query_params(
+                 job->db, "select * from postrider.consent_import_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", &params)
+           : NULL;
     ok = r && pr_db_run(job->db, job->is_dry ? "rollback" : "commit");
     if (ok) {
         job->recorded += pr_db_int(r, 0, 0);
@@ -185,14 +189,21 @@ static bool import_rows(struct job *job) {
 }
 
 static bool find_columns(struct job *job) {
-    static const char *const category[] = {"category", "categories", NULL}, *const action[] = {"action", NULL}, *const how[] = {"how", NULL};
-    static const char *const evidence[] = {"evidence", NULL}, *const business[] = {"business_name", NULL}, *const at[] = {"at", "time", NULL};
+    static const char *const category[] = {"category", "categories", NULL}, *const action[] = {"action", NULL},
+                             *const how[] = {"how", NULL};
+    static const char *const evidence[] = {"evidence", NULL}, *const business[] = {"business_name", NULL},
+                             *const at[] = {"at", "time", NULL};
     const struct {
         const char *const *names;
         bool is_required;
         int *column;
-    } wanted[] = {{pr_import_to_names, true, &job->to}, {category, true, &job->category}, {action, true, &job->action},  {how, false, &job->how},
-                  {evidence, false, &job->evidence},    {business, false, &job->business}, {at, false, &job->at}};
+    } wanted[] = {{pr_import_to_names, true, &job->to},
+                  {category, true, &job->category},
+                  {action, true, &job->action},
+                  {how, false, &job->how},
+                  {evidence, false, &job->evidence},
+                  {business, false, &job->business},
+                  {at, false, &job->at}};
     enum { COLUMNS = sizeof(wanted) / sizeof(wanted[0]) };
     int known[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++) {
@@ -207,8 +218,9 @@ static bool find_columns(struct job *job) {
 
 static void print_counts(const struct job *job) {
     char n[5][PR_COUNT_TEXT];
-    printf("%s rows: %s statements recorded, %s contacts changed, %s of them new, %s rejected", pr_count(job->import.rows, n[0]),
-           pr_count(job->recorded, n[1]), pr_count(job->changed, n[2]), pr_count(job->created, n[3]), pr_count(job->import.rejected, n[4]));
+    printf("%s rows: %s statements recorded, %s contacts changed, %s of them new, %s rejected",
+           pr_count(job->import.rows, n[0]), pr_count(job->recorded, n[1]), pr_count(job->changed, n[2]),
+           pr_count(job->created, n[3]), pr_count(job->import.rejected, n[4]));
     if (job->import.rejects_path && job->import.rejected > 0) {
         printf(" (%s)", job->import.rejects_path);
     }
@@ -265,9 +277,12 @@ const struct pr_command pr_command_consent_import = {
     .noun = "consent",
     .verb = "import",
     .summary = "Read statements of consent from a CSV file",
-    .usage = "postrider consent import FILE.csv [--tenant NAME] [--default-country BR] [--rejects BAD.csv] [--at TIME] [--dry-run]\n\n"
-             "Columns, by name in the first line: to (or phone, phone_number, whatsapp), category, action (grant or revoke), how, evidence,\n"
-             "business_name, at. A grant needs how and at. The newest statement holds, a revocation on a tie; importing a file again changes nothing.\n\n"
+    .usage = "postrider consent import FILE.csv [--tenant NAME] [--default-country BR] [--rejects BAD.csv] [--at TIME] "
+             "[--dry-run]\n\n"
+             "Columns, by name in the first line: to (or phone, phone_number, whatsapp), category, action (grant or "
+             "revoke), how, evidence,\n"
+             "business_name, at. A grant needs how and at. The newest statement holds, a revocation on a tie; "
+             "importing a file again changes nothing.\n\n"
              "  --tenant NAME          whose contacts; not needed when there is one tenant\n"
              "  --default-country CC   completes national numbers, with the calling code of that country\n"
              "  --rejects FILE         writes the rows that were turned down there, each with its line and why\n"

@@ -76,26 +76,28 @@ static bool is_zone(const struct job *job, struct pr_span zone) {
     return bsearch(&key, job->zones, job->zones_n, sizeof(*job->zones), compare_names) != NULL;
 }
 
-/* "pt_BR", "pt-BR", "en", "es_419": letters, then parts of letters and digits. */
-static bool is_locale(struct pr_span text) {
-    size_t part = 0, first = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (c == '_' || c == '-') {
-            first = first ? first : part;
-            if (part < 2) {
-                return false;
-            }
-            part = 0;
-        } else if (is_letter || (first && c >= '0' && c <= '9')) {
-            part++;
-        } else {
-            return false;
-        }
+static bool is_alpha(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The length of the run of letters (and digits) that `text` begins with. */
+static size_t run_of(struct pr_span text, bool with_digits) {
+    size_t n = 0;
+    while (n < text.n && (is_alpha(text.p[n]) || (with_digits && text.p[n] >= '0' && text.p[n] <= '9'))) {
+        n++;
     }
-    first = first ? first : part;
-    return text.n <= LOCALE_MAX && part >= 2 && part <= 8 && first >= 2 && first <= 3;
+    return n;
+}
+
+/* "pt_BR", "pt-BR", "en", "es_419": two or three letters, then parts of two to eight letters or digits. */
+static bool is_locale(struct pr_span text) {
+    size_t n = run_of(text, false);
+    bool is_fine = n >= 2 && n <= 3 && text.n <= LOCALE_MAX;
+    for (text = pr_span_skip(text, n); is_fine && text.n > 0; text = pr_span_skip(text, n + 1)) {
+        n = run_of(pr_span_skip(text, 1), true);
+        is_fine = (text.p[0] == '_' || text.p[0] == '-') && n >= 2 && n <= 8;
+    }
+    return is_fine;
 }
 
 /* "vip  loja-1|sp" as "vip|loja-1|sp". */
@@ -123,7 +125,8 @@ static size_t tags_in(struct pr_span tags) {
 }
 
 static int take_flag(struct pr_span text) {
-    static const char *const yes[] = {"true", "yes", "1", "t", "y", NULL}, *const no[] = {"false", "no", "0", "f", "n", NULL};
+    static const char *const yes[] = {"true", "yes", "1", "t", "y", NULL}, *const no[] = {"false", "no", "0",
+                                                                                          "f",     "n",  NULL};
     for (int i = 0; yes[i]; i++) {
         if (text.n == strlen(yes[i]) && strncasecmp(text.p, yes[i], text.n) == 0) {
             return 1;
@@ -216,7 +219,9 @@ static bool flush(struct job *job) {
     put_arrays(job, &params);
     pr_params_time(&params, job->at_us);
     bool ok = pr_db_run(job->db, "begin");
-    PGresult *r = ok ? pr_db_query_params(job->db, "select * from postrider.contact_import_v1($1, $2, $3, $4, $5, $6, $7)", &params) : NULL;
+    PGresult *r = ok ? pr_db_query_params(
+                           job->db, "select * from postrider.contact_import_v1($1, $2, $3, $4, $5, $6, $7)", &params)
+                     : NULL;
     ok = r && pr_db_run(job->db, job->is_dry ? "rollback" : "commit");
     if (ok) {
         job->created += pr_db_int(r, 0, 0);
@@ -247,11 +252,13 @@ static bool import_rows(struct job *job) {
 }
 
 static bool find_columns(struct job *job) {
-    static const char *const locale[] = {"locale", "language", NULL}, *const zone[] = {"zone", "time_zone", "timezone", NULL};
+    static const char *const locale[] = {"locale", "language", NULL}, *const zone[] = {"zone", "time_zone", "timezone",
+                                                                                       NULL};
     static const char *const tags[] = {"tags", "tag", NULL}, *const suppressed[] = {"suppressed", NULL};
     struct pr_import *import = &job->import;
-    if (!pr_import_column(import, pr_import_to_names, true, &job->to) || !pr_import_column(import, locale, false, &job->locale) ||
-        !pr_import_column(import, zone, false, &job->zone) || !pr_import_column(import, tags, false, &job->tags) ||
+    if (!pr_import_column(import, pr_import_to_names, true, &job->to) ||
+        !pr_import_column(import, locale, false, &job->locale) || !pr_import_column(import, zone, false, &job->zone) ||
+        !pr_import_column(import, tags, false, &job->tags) ||
         !pr_import_column(import, suppressed, false, &job->suppressed)) {
         return false;
     }
@@ -263,8 +270,9 @@ static bool find_columns(struct job *job) {
 static void print_counts(const struct job *job) {
     char n[5][PR_COUNT_TEXT];
     int64_t taken = job->import.rows - job->import.rejected - job->import.duplicates;
-    printf("%s rows: %s contacts (%s new, %s changed, %s as they were)", pr_count(job->import.rows, n[0]), pr_count(taken, n[1]),
-           pr_count(job->created, n[2]), pr_count(job->changed, n[3]), pr_count(taken - job->created - job->changed, n[4]));
+    printf("%s rows: %s contacts (%s new, %s changed, %s as they were)", pr_count(job->import.rows, n[0]),
+           pr_count(taken, n[1]), pr_count(job->created, n[2]), pr_count(job->changed, n[3]),
+           pr_count(taken - job->created - job->changed, n[4]));
     printf(", %s duplicates, %s rejected", pr_count(job->import.duplicates, n[0]), pr_count(job->import.rejected, n[1]));
     if (job->import.rejects_path && job->import.rejected > 0) {
         printf(" (%s)", job->import.rejects_path);
@@ -326,9 +334,12 @@ const struct pr_command pr_command_contact_import = {
     .noun = "contact",
     .verb = "import",
     .summary = "Read contacts from a CSV file",
-    .usage = "postrider contact import FILE.csv [--tenant NAME] [--default-country BR] [--rejects BAD.csv] [--at TIME] [--dry-run]\n\n"
-             "Columns, by name in the first line: to (or phone, phone_number, whatsapp), locale, zone, tags (parted by spaces or |), suppressed.\n"
-             "An empty field leaves what is stored. Separators , ; tab | are found out; UTF-8 only. The first row of a recipient counts.\n\n"
+    .usage = "postrider contact import FILE.csv [--tenant NAME] [--default-country BR] [--rejects BAD.csv] [--at TIME] "
+             "[--dry-run]\n\n"
+             "Columns, by name in the first line: to (or phone, phone_number, whatsapp), locale, zone, tags (parted by "
+             "spaces or |), suppressed.\n"
+             "An empty field leaves what is stored. Separators , ; tab | are found out; UTF-8 only. The first row of a "
+             "recipient counts.\n\n"
              "  --tenant NAME          whose contacts; not needed when there is one tenant\n"
              "  --default-country CC   completes national numbers, with the calling code of that country\n"
              "  --rejects FILE         writes the rows that were turned down there, each with its line and why\n"
@@ -338,17 +349,23 @@ const struct pr_command pr_command_contact_import = {
 };
 
 static enum pr_exit show(PGconn *db, int32_t tenant, const struct pr_address *to, bool is_json) {
-    static const struct pr_column columns[] = {{"contact", PR_COLUMN_NUMBER},   {"to", PR_COLUMN_TEXT},         {"locale", PR_COLUMN_TEXT},
-                                               {"zone", PR_COLUMN_TEXT},        {"tags", PR_COLUMN_TEXT},       {"consent", PR_COLUMN_TEXT},
-                                               {"suppressed", PR_COLUMN_JSON},  {"window_until", PR_COLUMN_TEXT}, {"updated_at", PR_COLUMN_TEXT}};
+    static const struct pr_column columns[] = {
+        {"contact", PR_COLUMN_NUMBER},  {"to", PR_COLUMN_TEXT},           {"locale", PR_COLUMN_TEXT},
+        {"zone", PR_COLUMN_TEXT},       {"tags", PR_COLUMN_TEXT},         {"consent", PR_COLUMN_TEXT},
+        {"suppressed", PR_COLUMN_JSON}, {"window_until", PR_COLUMN_TEXT}, {"updated_at", PR_COLUMN_TEXT}};
     enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
     char id[16];
     (void)snprintf(id, sizeof(id), "%d", (int)tenant);
     const char *const values[] = {id, to->text};
-    PGresult *r = pr_db_query(db, "select id, address, locale, zone, array_to_string(tags, ' '), concat_ws(' ', case when consent & 1 <> 0 then 'utility' end, "
-                              "case when consent & 2 <> 0 then 'marketing' end, case when consent & 4 <> 0 then 'authentication' end, "
-                              "case when consent & 8 <> 0 then 'service' end), is_suppressed::text, window_until, nullif(updated_at, '-infinity') "
-                              "from postrider.contact where tenant = $1::int and address = $2", 2, values);
+    PGresult *r = pr_db_query(
+        db,
+        "select id, address, locale, zone, array_to_string(tags, ' '), concat_ws(' ', case when consent & 1 <> 0 then "
+        "'utility' end, "
+        "case when consent & 2 <> 0 then 'marketing' end, case when consent & 4 <> 0 then 'authentication' end, "
+        "case when consent & 8 <> 0 then 'service' end), is_suppressed::text, window_until, nullif(updated_at, "
+        "'-infinity') "
+        "from postrider.contact where tenant = $1::int and address = $2",
+        2, values);
     if (!r) {
         return PR_EXIT_FAILED;
     }
@@ -371,8 +388,10 @@ static enum pr_exit show(PGconn *db, int32_t tenant, const struct pr_address *to
 static enum pr_exit run_show(struct pr_call *call) {
     const char *tenant = NULL, *to = NULL;
     bool is_json = false;
-    const struct pr_option options[] = {
-        {"to", PR_OPTION_TEXT, &to, 0, 0}, {"tenant", PR_OPTION_TEXT, &tenant, 0, 0}, {"json", PR_OPTION_FLAG, &is_json, 0, 0}, {0}};
+    const struct pr_option options[] = {{"to", PR_OPTION_TEXT, &to, 0, 0},
+                                        {"tenant", PR_OPTION_TEXT, &tenant, 0, 0},
+                                        {"json", PR_OPTION_FLAG, &is_json, 0, 0},
+                                        {0}};
     struct pr_address address;
     if (!pr_call_options(call, options, 0, 0)) {
         return PR_EXIT_USAGE;

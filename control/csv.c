@@ -70,9 +70,12 @@ static void name_encoding(struct pr_span text, char why[PR_CSV_WHY]) {
         unsigned char c = (unsigned char)line.p[i];
         is_windows = is_windows || (c >= 0x80 && c < 0xa0);
     }
-    const char *name = has_nul ? "has a NUL byte (UTF-16 without a mark?)" : is_windows ? "is Windows-1252, not UTF-8" : "is ISO-8859-1 or Windows-1252, not UTF-8";
-    (void)snprintf(why, PR_CSV_WHY, "line %lld: the file %s: save it as UTF-8 (in Excel: \"CSV UTF-8\"; or: iconv -f %s -t UTF-8)", (long long)number, name,
-                   has_nul ? "UTF-16" : "WINDOWS-1252");
+    const char *name = has_nul      ? "has a NUL byte (UTF-16 without a mark?)"
+                       : is_windows ? "is Windows-1252, not UTF-8"
+                                    : "is ISO-8859-1 or Windows-1252, not UTF-8";
+    (void)snprintf(why, PR_CSV_WHY,
+                   "line %lld: the file %s: save it as UTF-8 (in Excel: \"CSV UTF-8\"; or: iconv -f %s -t UTF-8)",
+                   (long long)number, name, has_nul ? "UTF-16" : "WINDOWS-1252");
 }
 
 /* The most frequent separator of the header, outside quotes; the first of equals. */
@@ -104,7 +107,8 @@ static void pass_line_end(struct pr_csv *csv) {
 /* Excel's own first line "sep=;". */
 static void take_sep_line(struct pr_csv *csv) {
     struct pr_span rest = pr_span_skip(csv->text, csv->at);
-    if (rest.n >= 6 && pr_span_starts(rest, PR_SPAN("sep=")) && is_line_end(rest.p[5]) && memchr(separators, rest.p[4], sizeof(separators))) {
+    if (rest.n >= 6 && pr_span_starts(rest, PR_SPAN("sep=")) && is_line_end(rest.p[5]) &&
+        memchr(separators, rest.p[4], sizeof(separators))) {
         csv->separator = rest.p[4];
         csv->at += 5;
         pass_line_end(csv);
@@ -114,8 +118,8 @@ static void take_sep_line(struct pr_csv *csv) {
 /* One field under construction. */
 struct field {
     struct pr_span value;
-    bool is_cut;    /* the quote is not closed */
-    bool has_rest;  /* something but blanks behind the closing quote */
+    bool is_cut;   /* the quote is not closed */
+    bool has_rest; /* something but blanks behind the closing quote */
 };
 
 static bool is_end(const struct pr_csv *csv) {
@@ -169,8 +173,8 @@ static struct field take_field(struct pr_csv *csv) {
 
 /* What was seen of a row. */
 struct row_scan {
-    size_t n;        /* fields */
-    size_t filled;   /* up to the last that is not empty */
+    size_t n;      /* fields */
+    size_t filled; /* up to the last that is not empty */
     bool is_cut, has_rest;
 };
 
@@ -222,7 +226,9 @@ static bool take_header(struct pr_csv *csv, char why[PR_CSV_WHY]) {
     struct row_scan scan = scan_row(csv, fields, PR_CSV_COLUMNS_MAX);
     csv->raw_header = pr_span_make(csv->text.p + start, csv->at - start);
     if (scan.is_cut || scan.has_rest || scan.n > PR_CSV_COLUMNS_MAX) {
-        (void)snprintf(why, PR_CSV_WHY, scan.n > PR_CSV_COLUMNS_MAX ? "the header has more than 256 columns" : "the header's quotes do not pair");
+        (void)snprintf(
+            why, PR_CSV_WHY,
+            scan.n > PR_CSV_COLUMNS_MAX ? "the header has more than 256 columns" : "the header's quotes do not pair");
         return false;
     }
     csv->columns = scan.n;

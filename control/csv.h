@@ -1,4 +1,4 @@
-/* CSV as spreadsheets and CRMs write it: RFC 4180, any of four separators, UTF-8 only. Pure: works on text in memory. */
+/* CSV as spreadsheets and CRMs write it: RFC 4180, any of four separators, UTF-8 only. Pure: text in memory. */
 #ifndef PR_CONTROL_CSV_H
 #define PR_CONTROL_CSV_H
 
@@ -37,22 +37,27 @@ struct pr_csv {
 };
 
 /*
- * Looks at the encoding and takes the header (its separator is the most frequent of the four outside quotes; a first line "sep=;" is obeyed). False
- * with a sentence in `why` that names the encoding, the line and the cure; nothing has to be closed then.
+ * Looks at the encoding and takes the header (its separator is the most frequent of the four outside quotes; a
+ * first line "sep=;" is obeyed). False with a sentence in `why` that names the encoding, the line and the cure;
+ * nothing has to be closed then.
  */
 bool pr_csv_open(struct pr_csv *csv, struct pr_span text, char why[PR_CSV_WHY]) PR_MUST_CHECK;
 void pr_csv_close(struct pr_csv *csv);
 
 enum pr_csv_status {
     PR_CSV_ROW,
-    PR_CSV_BAD, /* this row cannot be taken (fields, quotes): `raw` and `line` are set, `why` says what; the next call goes on behind it */
+    /* This row cannot be taken (fields, quotes): `raw` and `line` are set, `why` says what; the next call goes on. */
+    PR_CSV_BAD,
     PR_CSV_END,
 };
 
 /* The next row; blank lines are passed over. A quote that is never closed makes the rest of the file one bad row. */
 enum pr_csv_status pr_csv_next(struct pr_csv *csv, struct pr_csv_row *row, char why[PR_CSV_WHY]) PR_MUST_CHECK;
 
-/* The index of the column with one of `names` (ended by NULL; any case, blanks and dashes count as _), or -1; -2 when two columns have one. */
+/*
+ * The index of the column with one of `names` (ended by NULL; any case, blanks and dashes count as _), or -1; -2
+ * when two columns have one.
+ */
 int pr_csv_column(const struct pr_csv *csv, const char *const *names);
 
 /* How much of the text was read, 0 to 100. */

@@ -19,7 +19,8 @@ static const char *cure_of(const char *sqlstate) {
     static const struct {
         const char *state, *cure;
     } cures[] = {
-        {"25006", "this server is a standby: connect to the primary (with several hosts: target_session_attrs=read-write)"},
+        {"25006",
+         "this server is a standby: connect to the primary (with several hosts: target_session_attrs=read-write)"},
         {"3F000", "run: postrider migrate"},
         {"40P01", "try again"},
         {"42501", "connect as the owner of schema postrider, or as a role that may do this"},
@@ -59,14 +60,18 @@ static void report(PGconn *db, const PGresult *result) {
 
 static bool set_up(PGconn *db) {
     /* UTC and ISO, because commands print times as they come; notices of "already exists" would only disturb. */
-    return pr_db_run(db, "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set client_min_messages = warning");
+    return pr_db_run(db, "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set "
+                         "client_min_messages = warning");
 }
 
 PGconn *pr_db_open(const char *conninfo) {
     if (!conninfo) {
         conninfo = getenv("POSTRIDER_POSTGRES_CONNINFO");
     }
-    /* The conninfo is expanded where it stands, so what follows it cannot be overridden by it, and what stands before can. */
+    /*
+     * The conninfo is expanded where it stands, so what follows it cannot be overridden by it, and what stands
+     * before can.
+     */
     const char *const names[] = {"connect_timeout", "dbname", "fallback_application_name", "client_encoding", NULL};
     const char *const values[] = {"10", conninfo ? conninfo : "", "postrider", "UTF8", NULL};
     PGconn *db = PQconnectdbParams(names, values, 1);
@@ -75,7 +80,8 @@ PGconn *pr_db_open(const char *conninfo) {
         return NULL;
     }
     if (PQstatus(db) != CONNECTION_OK) {
-        pr_error("cannot connect to PostgreSQL: %.*s\n  say where it is with --db 'host=… dbname=… user=…', POSTRIDER_POSTGRES_CONNINFO or the PG* variables",
+        pr_error("cannot connect to PostgreSQL: %.*s\n  say where it is with --db 'host=… dbname=… user=…', "
+                 "POSTRIDER_POSTGRES_CONNINFO or the PG* variables",
                  trimmed(PQerrorMessage(db)), PQerrorMessage(db));
         PQfinish(db);
         return NULL;
@@ -126,8 +132,8 @@ PGconn *pr_db_open_ready(const char *conninfo) {
         if (number == 0) {
             pr_error("database %s has no schema postrider: run: postrider migrate", PQdb(db));
         } else {
-            pr_error("the schema in database %s is at migration %d, this program needs %d: run: postrider migrate", PQdb(db), number,
-                     pr_db_schema_need());
+            pr_error("the schema in database %s is at migration %d, this program needs %d: run: postrider migrate",
+                     PQdb(db), number, pr_db_schema_need());
         }
         number = -1;
     }
@@ -194,7 +200,8 @@ static void tenant_names(const PGresult *r, char *out, size_t room) {
 
 int32_t pr_db_tenant(PGconn *db, const char *name, char label[PR_TENANT_NAME]) {
     PGresult *r = pr_db_query(db, "select id, name from postrider.tenant order by name limit 20", 0, NULL);
-    PGresult *one = r && name ? pr_db_query(db, "select id, name from postrider.tenant where name = $1", 1, &name) : NULL;
+    PGresult *one =
+        r && name ? pr_db_query(db, "select id, name from postrider.tenant where name = $1", 1, &name) : NULL;
     int32_t id = 0;
     if (r && (one || !name)) {
         const PGresult *from = name ? one : r;

@@ -42,7 +42,8 @@ static bool read_pipe(struct pr_import *import, int fd) {
         pr_buf_put(&all, chunk, (size_t)n);
     }
     if (n < 0 || all.failed) {
-        pr_error("%s: %s", import->path, all.failed ? "a pipe may bring 1 GiB at most: use a file" : strerrordesc_np(errno));
+        pr_error("%s: %s", import->path,
+                 all.failed ? "a pipe may bring 1 GiB at most: use a file" : strerrordesc_np(errno));
         pr_buf_free(&all);
         return false;
     }
@@ -78,7 +79,8 @@ static bool load(struct pr_import *import) {
         }
         return false;
     }
-    bool ok = S_ISREG(info.st_mode) && info.st_size > 0 ? map_file(import, fd, (size_t)info.st_size) : read_pipe(import, fd);
+    bool ok =
+        S_ISREG(info.st_mode) && info.st_size > 0 ? map_file(import, fd, (size_t)info.st_size) : read_pipe(import, fd);
     if (!is_stdin) {
         close(fd);
     }
@@ -146,7 +148,8 @@ static void show_progress(struct pr_import *import) {
         return;
     }
     char count[PR_COUNT_TEXT];
-    fprintf(stderr, is_terminal ? "\r\033[K%s rows, %d %%" : "%s rows, %d %%\n", pr_count(import->rows, count), pr_csv_percent(&import->csv));
+    fprintf(stderr, is_terminal ? "\r\033[K%s rows, %d %%" : "%s rows, %d %%\n", pr_count(import->rows, count),
+            pr_csv_percent(&import->csv));
     import->shown_ns = now;
     import->is_shown = is_terminal;
 }
@@ -158,7 +161,8 @@ static bool open_rejects(struct pr_import *import) {
         if (!import->rejects) {
             rejects_failed(import);
         } else {
-            fprintf(import->rejects, "%.*s%cline%creject\n", PR_SPAN_ARG(import->csv.raw_header), import->csv.separator, import->csv.separator);
+            fprintf(import->rejects, "%.*s%cline%creject\n", PR_SPAN_ARG(import->csv.raw_header), import->csv.separator,
+                    import->csv.separator);
         }
     }
     return import->rejects != NULL;
@@ -168,7 +172,8 @@ static void write_reject(struct pr_import *import, const struct pr_csv_row *row,
     if (!open_rejects(import)) {
         return;
     }
-    fprintf(import->rejects, "%.*s%c%lld%c\"", PR_SPAN_ARG(row->raw), import->csv.separator, (long long)row->line, import->csv.separator);
+    fprintf(import->rejects, "%.*s%c%lld%c\"", PR_SPAN_ARG(row->raw), import->csv.separator, (long long)row->line,
+            import->csv.separator);
     for (const char *c = why; *c; c++) {
         if (*c == '"') {
             fputc('"', import->rejects);
@@ -192,7 +197,8 @@ void pr_import_reject(struct pr_import *import, const struct pr_csv_row *row, co
     if (import->rejected <= SHOWN_MAX) {
         fprintf(stderr, "%s:%lld: %s\n", import->path, (long long)row->line, why);
     } else if (import->rejected == SHOWN_MAX + 1) {
-        fprintf(stderr, "more rows were rejected; %s\n", import->rejects_path ? "see the file of rejects" : "--rejects FILE keeps them all");
+        fprintf(stderr, "more rows were rejected; %s\n",
+                import->rejects_path ? "see the file of rejects" : "--rejects FILE keeps them all");
     }
     if (import->rejects_path) {
         write_reject(import, row, why);
@@ -257,8 +263,8 @@ bool pr_import_is_duplicate(struct pr_import *import, const struct pr_csv_row *r
     import->duplicates++;
     clear_progress(import);
     if (import->duplicates <= SHOWN_MAX) {
-        fprintf(stderr, "%s:%lld: %.*s is on line %lld already; the first one counts\n", import->path, (long long)row->line, PR_SPAN_ARG(key),
-                (long long)slot->line);
+        fprintf(stderr, "%s:%lld: %.*s is on line %lld already; the first one counts\n", import->path,
+                (long long)row->line, PR_SPAN_ARG(key), (long long)slot->line);
     } else if (import->duplicates == SHOWN_MAX + 1) {
         fputs("more duplicates follow\n", stderr);
     }
@@ -272,8 +278,8 @@ bool pr_import_column(struct pr_import *import, const char *const *names, bool i
         return false;
     }
     if (*column == -1 && is_required) {
-        pr_error("%s: no column \"%s\"; the header is: %.*s", import->path, names[0], (int)(import->csv.raw_header.n > 200 ? 200 : import->csv.raw_header.n),
-                 import->csv.raw_header.p);
+        pr_error("%s: no column \"%s\"; the header is: %.*s", import->path, names[0],
+                 (int)(import->csv.raw_header.n > 200 ? 200 : import->csv.raw_header.n), import->csv.raw_header.p);
         return false;
     }
     return true;

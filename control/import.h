@@ -43,14 +43,14 @@ bool pr_import_next(struct pr_import *import, struct pr_csv_row *row) PR_MUST_CH
 void pr_import_reject(struct pr_import *import, const struct pr_csv_row *row, const char *fmt, ...) PR_PRINTF(3, 4);
 
 /*
- * Whether `key` was in an earlier row: then the row is counted as a duplicate, and the first few are told on stderr. Otherwise it is remembered.
- * Sets `failed` (and says false) without memory.
+ * Whether `key` was in an earlier row: then the row is counted as a duplicate, and the first few are told on
+ * stderr. Otherwise it is remembered. Sets `failed` (and says false) without memory.
  */
 bool pr_import_is_duplicate(struct pr_import *import, const struct pr_csv_row *row, struct pr_span key);
 
 /*
- * The column with one of `names` (ended by NULL; the first one is what messages call it) into `column`, -1 when there is none. False after a message
- * when it is there twice, or is not there and `is_required`.
+ * The column with one of `names` (ended by NULL; the first one is what messages call it) into `column`, -1 when
+ * there is none. False after a message when it is there twice, or is not there and `is_required`.
  */
 bool pr_import_column(struct pr_import *import, const char *const *names, bool is_required, int *column) PR_MUST_CHECK;
 

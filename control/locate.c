@@ -10,7 +10,8 @@ struct walk {
 };
 
 static void pass_space(struct walk *w) {
-    while (w->p < w->end && (*w->p == ' ' || *w->p == '\t' || *w->p == '\n' || *w->p == '\r' || *w->p == ',' || *w->p == ':')) {
+    while (w->p < w->end &&
+           (*w->p == ' ' || *w->p == '\t' || *w->p == '\n' || *w->p == '\r' || *w->p == ',' || *w->p == ':')) {
         w->line += *w->p++ == '\n';
     }
 }

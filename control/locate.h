@@ -5,8 +5,9 @@
 #include "base/span.h"
 
 /*
- * The line, from 1, on which the value at `path` begins ("rules[2].body[0].money", keys as they are written); for a path that does not lead to a value
- * the line of the deepest part that does. `json` must be valid JSON. Keys may hold dots: the longest that fits is taken.
+ * The line, from 1, on which the value at `path` begins ("rules[2].body[0].money", keys as they are written); for
+ * a path that does not lead to a value the line of the deepest part that does. `json` must be valid JSON. Keys may
+ * hold dots: the longest that fits is taken.
  */
 int pr_locate(struct pr_span json, const char *path);
 

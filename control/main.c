@@ -12,22 +12,10 @@
 
 /* In the order of the help text. */
 static const struct pr_command *const commands[] = {
-    &pr_command_migrate,
-    &pr_command_apply,
-    &pr_command_rule_test,
-    &pr_command_publish,
-    &pr_command_contact_import,
-    &pr_command_contact_show,
-    &pr_command_consent_import,
-    &pr_command_consent_grant,
-    &pr_command_consent_revoke,
-    &pr_command_consent_show,
-    &pr_command_message_list,
-    &pr_command_message_show,
-    &pr_command_deadletter_list,
-    &pr_command_deadletter_show,
-    &pr_command_unknown_list,
-    &pr_command_unknown_resolve,
+    &pr_command_migrate,         &pr_command_apply,           &pr_command_rule_test,      &pr_command_publish,
+    &pr_command_contact_import,  &pr_command_contact_show,    &pr_command_consent_import, &pr_command_consent_grant,
+    &pr_command_consent_revoke,  &pr_command_consent_show,    &pr_command_message_list,   &pr_command_message_show,
+    &pr_command_deadletter_list, &pr_command_deadletter_show, &pr_command_unknown_list,   &pr_command_unknown_resolve,
     &pr_command_status,
 };
 enum { COMMANDS = (int)(sizeof(commands) / sizeof(commands[0])) };
@@ -59,8 +47,8 @@ static bool take_int(const struct pr_call *call, const struct pr_option *option,
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || errno != 0 || v < option->min || v > option->max) {
-        pr_usage_error(call, "--%s %s: a whole number from %lld to %lld is needed", option->name, text, (long long)option->min,
-                       (long long)option->max);
+        pr_usage_error(call, "--%s %s: a whole number from %lld to %lld is needed", option->name, text,
+                       (long long)option->min, (long long)option->max);
         return false;
     }
     *(int64_t *)option->target = v;
@@ -69,14 +57,9 @@ static bool take_int(const struct pr_call *call, const struct pr_option *option,
 
 static bool take(struct pr_call *call, const struct pr_option *option, char *text) {
     switch (option->kind) {
-    case PR_OPTION_FLAG:
-        *(bool *)option->target = true;
-        return true;
-    case PR_OPTION_TEXT:
-        *(const char **)option->target = text;
-        return true;
-    case PR_OPTION_INT:
-        return take_int(call, option, text);
+    case PR_OPTION_FLAG: *(bool *)option->target = true; return true;
+    case PR_OPTION_TEXT: *(const char **)option->target = text; return true;
+    case PR_OPTION_INT: return take_int(call, option, text);
     }
     return false;
 }
@@ -146,7 +129,8 @@ static void print_commands(FILE *out, const char *noun) {
             fprintf(out, "  postrider %-18s %s\n", name, c->summary);
         }
     }
-    fputs("\npostrider NOUN VERB --help tells more. Every command that uses the database takes --db CONNINFO; without it\n"
+    fputs("\npostrider NOUN VERB --help tells more. Every command that uses the database takes --db CONNINFO; without "
+          "it\n"
           "POSTRIDER_POSTGRES_CONNINFO or the PG* variables hold.\n"
           "Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects, 4 nothing matched.\n",
           out);
@@ -154,7 +138,8 @@ static void print_commands(FILE *out, const char *noun) {
 
 static void print_help(const struct pr_command *command) {
     printf("%s.\n\nUsage: %s", command->summary, command->usage);
-    fputs("  --db CONNINFO          PostgreSQL, as keywords or URI (else POSTRIDER_POSTGRES_CONNINFO, else PG* variables)\n"
+    fputs("  --db CONNINFO          PostgreSQL, as keywords or URI (else POSTRIDER_POSTGRES_CONNINFO, else PG* "
+          "variables)\n"
           "  --help                 this text\n",
           stdout);
 }

@@ -132,8 +132,10 @@ static bool apply_one(struct migrate *m, const struct pr_sql_file *file, bool *d
         pr_error("migration %s failed and was rolled back", file->name);
         return false;
     }
-    PGresult *r = pr_db_query(m->db, "insert into postrider.migration (number, name, sha256) "
-                              "values ($1::int, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))", 3, values);
+    PGresult *r = pr_db_query(m->db,
+                              "insert into postrider.migration (number, name, sha256) "
+                              "values ($1::int, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))",
+                              3, values);
     PQclear(r);
     *did = r != NULL;
     return *did;
@@ -145,7 +147,8 @@ static bool apply_pending(struct migrate *m) {
             continue;
         }
         bool did = false;
-        if (!pr_db_run(m->db, "begin") || !pr_db_run(m->db, lock_sql) || !apply_one(m, f, &did) || !pr_db_run(m->db, "commit")) {
+        if (!pr_db_run(m->db, "begin") || !pr_db_run(m->db, lock_sql) || !apply_one(m, f, &did) ||
+            !pr_db_run(m->db, "commit")) {
             PQclear(PQexec(m->db, "rollback"));
             return false;
         }
@@ -169,7 +172,8 @@ static bool make_role(PGconn *db, const char *role, bool may_create) {
         }
         printf("%-11s%s (no login; grant it to the login role of its program)\n", "role", role);
     } else {
-        printf("%-11s%s is missing. The administrator should run: %s; then run postrider migrate again\n", "role", role, sql);
+        printf("%-11s%s is missing. The administrator should run: %s; then run postrider migrate again\n", "role", role,
+               sql);
     }
     return true;
 }
@@ -185,7 +189,8 @@ static bool make_roles(PGconn *db) {
 
 /* All files of a table in one transaction: dispatchers see the old functions or the new ones, never a mixture. */
 static bool run_files(PGconn *db, const struct pr_sql_file *files, const char *what) {
-    bool ok = pr_db_run(db, "begin") && pr_db_run(db, lock_sql) && pr_db_run(db, "set local check_function_bodies = off");
+    bool ok =
+        pr_db_run(db, "begin") && pr_db_run(db, lock_sql) && pr_db_run(db, "set local check_function_bodies = off");
     int n = 0;
     for (const struct pr_sql_file *f = files; ok && f->name; f++, n++) {
         ok = pr_db_run(db, f->text);
@@ -217,8 +222,10 @@ static bool make_partitions(struct migrate *m) {
 }
 
 static enum pr_exit show_status(struct migrate *m, bool is_json) {
-    static const struct pr_column columns[] = {
-        {"number", PR_COLUMN_NUMBER}, {"name", PR_COLUMN_TEXT}, {"state", PR_COLUMN_TEXT}, {"applied_at", PR_COLUMN_TEXT}};
+    static const struct pr_column columns[] = {{"number", PR_COLUMN_NUMBER},
+                                               {"name", PR_COLUMN_TEXT},
+                                               {"state", PR_COLUMN_TEXT},
+                                               {"applied_at", PR_COLUMN_TEXT}};
     struct pr_table table;
     pr_table_init(&table, columns, 4);
     bool ok = true;
@@ -226,9 +233,11 @@ static enum pr_exit show_status(struct migrate *m, bool is_json) {
         static const char *const words[] = {"error", "pending", "applied", "changed"};
         enum found found = look(m, f);
         const char *name = f->name;
-        char *at = found == FOUND_ERROR || m->at == 0
-                       ? NULL
-                       : one_text(m->db, "select date_trunc('second', applied_at) from postrider.migration where name = $1", 1, &name, &ok);
+        char *at =
+            found == FOUND_ERROR || m->at == 0
+                ? NULL
+                : one_text(m->db, "select date_trunc('second', applied_at) from postrider.migration where name = $1", 1,
+                           &name, &ok);
         ok = ok && found != FOUND_ERROR;
         pr_table_int(&table, number_of(f));
         pr_table_text(&table, f->name);
@@ -241,8 +250,10 @@ static enum pr_exit show_status(struct migrate *m, bool is_json) {
         char number[16];
         snprintf(number, sizeof(number), "%d", pr_db_schema_need());
         const char *value = number;
-        newer = pr_db_query(m->db, "select number, name, date_trunc('second', applied_at) from postrider.migration "
-                            "where number > $1::int order by 1", 1, &value);
+        newer = pr_db_query(m->db,
+                            "select number, name, date_trunc('second', applied_at) from postrider.migration "
+                            "where number > $1::int order by 1",
+                            1, &value);
         ok = newer != NULL;
     }
     for (int i = 0; ok && newer && i < PQntuples(newer); i++) {
@@ -265,13 +276,15 @@ static enum pr_exit show_plan(struct migrate *m) {
             n++;
         }
     }
-    printf("%s, then functions, views, grants and partitions. Nothing was changed.\n", n ? "would apply these" : "no migration is pending");
+    printf("%s, then functions, views, grants and partitions. Nothing was changed.\n",
+           n ? "would apply these" : "no migration is pending");
     return PR_EXIT_DONE;
 }
 
 static enum pr_exit migrate(struct migrate *m) {
     if (m->at > pr_db_schema_need()) {
-        pr_error("the schema is at migration %d, newer than this program (%d): nothing was changed. Migrate with the newer program; it never goes back",
+        pr_error("the schema is at migration %d, newer than this program (%d): nothing was changed. Migrate with the "
+                 "newer program; it never goes back",
                  m->at, pr_db_schema_need());
         return PR_EXIT_FAILED;
     }
@@ -281,8 +294,9 @@ static enum pr_exit migrate(struct migrate *m) {
     if (m->is_dry) {
         return show_plan(m);
     }
-    bool ok = make_schema(m) && apply_pending(m) && make_roles(m->db) && run_files(m->db, pr_function_files, "functions") &&
-              run_files(m->db, pr_view_files, "views") && make_partitions(m);
+    bool ok = make_schema(m) && apply_pending(m) && make_roles(m->db) &&
+              run_files(m->db, pr_function_files, "functions") && run_files(m->db, pr_view_files, "views") &&
+              make_partitions(m);
     return ok ? PR_EXIT_DONE : PR_EXIT_FAILED;
 }
 
@@ -314,12 +328,14 @@ const struct pr_command pr_command_migrate = {
     .noun = "migrate",
     .verb = "",
     .summary = "Create or update the schema in PostgreSQL",
-    .usage = "postrider migrate [--status [--json]] [--dry-run] [--retention-days 30]\n\n"
-             "Applies the migrations that are missing, then replaces functions and views, grants rights to the roles and makes the ledger's\n"
-             "partitions. Safe to run again and beside running dispatchers; needs neither superuser nor extensions.\n\n"
-             "  --status               only show what was applied and what is pending\n"
-             "  --json                 with --status: an object a line\n"
-             "  --dry-run              only show what would be applied\n"
-             "  --retention-days N     days the ledger is kept (1 to 3650): partitions are made that far back; default 30\n",
+    .usage =
+        "postrider migrate [--status [--json]] [--dry-run] [--retention-days 30]\n\n"
+        "Applies the migrations that are missing, then replaces functions and views, grants rights to the roles and "
+        "makes the ledger's\n"
+        "partitions. Safe to run again and beside running dispatchers; needs neither superuser nor extensions.\n\n"
+        "  --status               only show what was applied and what is pending\n"
+        "  --json                 with --status: an object a line\n"
+        "  --dry-run              only show what would be applied\n"
+        "  --retention-days N     days the ledger is kept (1 to 3650): partitions are made that far back; default 30\n",
     .run = run,
 };

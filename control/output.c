@@ -138,7 +138,8 @@ static void print_heading(const struct pr_table *table, const size_t *width, str
     pr_buf_put_char(out, '\n');
 }
 
-static void print_row(const struct pr_table *table, const struct pr_span *cells, const size_t *width, struct pr_buf *out) {
+static void print_row(const struct pr_table *table, const struct pr_span *cells, const size_t *width,
+                      struct pr_buf *out) {
     size_t last = table->columns_n;
     while (last > 1 && cells[last - 1].n == 0) {
         last--;

@@ -39,19 +39,26 @@ struct pr_table {
 void pr_table_init(struct pr_table *table, const struct pr_column *columns, size_t columns_n);
 void pr_table_free(struct pr_table *table);
 
-/* The next cell; after the last column a new row begins. `text` NULL is null: empty for people, null in JSON. Text must be valid UTF-8. */
+/*
+ * The next cell; after the last column a new row begins. `text` NULL is null: empty for people, null in JSON. Text
+ * must be valid UTF-8.
+ */
 void pr_table_text(struct pr_table *table, const char *text);
 void pr_table_span(struct pr_table *table, struct pr_span text);
 void pr_table_int(struct pr_table *table, int64_t v);
 void pr_table_printf(struct pr_table *table, const char *fmt, ...) PR_PRINTF(2, 3);
 
 /*
- * Prints with headings and aligned columns, or with `is_json` an object a line. No rows: nothing. Line breaks and control characters in a cell
- * become spaces for people. False after a message when memory ran out or the stream failed.
+ * Prints with headings and aligned columns, or with `is_json` an object a line. No rows: nothing. Line breaks and
+ * control characters in a cell become spaces for people. False after a message when memory ran out or the stream
+ * failed.
  */
 bool pr_table_print(const struct pr_table *table, FILE *out, bool is_json) PR_MUST_CHECK;
 
-/* The same for people who look at one thing: each row as lines "name  value", rows parted by an empty line; nulls left out. JSON as above. */
+/*
+ * The same for people who look at one thing: each row as lines "name  value", rows parted by an empty line; nulls
+ * left out. JSON as above.
+ */
 bool pr_table_print_long(const struct pr_table *table, FILE *out, bool is_json) PR_MUST_CHECK;
 
 /* 84310 as "84,310". Returns `out`. */
@@ -59,8 +66,8 @@ enum { PR_COUNT_TEXT = 32 };
 const char *pr_count(int64_t n, char out[PR_COUNT_TEXT]);
 
 /*
- * Asks on the terminal ("Delete 12 rows? [y/N] ") and reads the answer. Without a terminal on stdin: false, after a message that --yes is needed.
- * `is_yes` (the option --yes) answers by itself.
+ * Asks on the terminal ("Delete 12 rows? [y/N] ") and reads the answer. Without a terminal on stdin: false, after
+ * a message that --yes is needed. `is_yes` (the option --yes) answers by itself.
  */
 bool pr_confirm(bool is_yes, const char *fmt, ...) PR_PRINTF(2, 3) PR_MUST_CHECK;
 

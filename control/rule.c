@@ -32,7 +32,8 @@ static bool read_event(struct pr_rule_test *t, const char *path) {
     struct pr_record_fault fault = {{0}, {0}};
     enum pr_record_status status = pr_record_decode(&input, &t->catalog.arena, &t->record, &fault);
     if (status != PR_RECORD_OK) {
-        pr_error("%s: would be a dead letter: %s: %s%s%s", path, pr_record_status_name(status), fault.field, *fault.field ? ": " : "", fault.text);
+        pr_error("%s: would be a dead letter: %s: %s%s%s", path, pr_record_status_name(status), fault.field,
+                 *fault.field ? ": " : "", fault.text);
     }
     return status == PR_RECORD_OK;
 }
@@ -83,7 +84,7 @@ static bool find_tenant(struct pr_rule_test *t) {
 static void print_known_types(const struct pr_rule_test *t) {
     const struct pr_catalog_rule *r;
     const char *before = "  rules take: ";
-    STAILQ_FOREACH(r, &t->catalog.rules, next) {
+    STAILQ_FOREACH (r, &t->catalog.rules, next) {
         for (uint16_t i = 0; pr_span_eq(r->tenant, t->tenant) && i < r->rule.on_n; i++) {
             printf("%s%.*s", before, PR_SPAN_ARG(r->rule.on[i].type));
             before = ", ";
@@ -95,10 +96,11 @@ static void print_known_types(const struct pr_rule_test *t) {
 /* Other rules whose waiting messages this event ends. */
 static void print_cancels(const struct pr_rule_test *t) {
     const struct pr_catalog_rule *r;
-    STAILQ_FOREACH(r, &t->catalog.rules, next) {
+    STAILQ_FOREACH (r, &t->catalog.rules, next) {
         for (uint16_t i = 0; pr_span_eq(r->tenant, t->tenant) && i < r->rule.cancels_n; i++) {
             if (pr_cancel_takes(&r->rule.cancels[i], t->record.type)) {
-                printf("  would cancel what waits of rule %.*s (%.*s)\n", PR_SPAN_ARG(r->rule.name), PR_SPAN_ARG(r->where));
+                printf("  would cancel what waits of rule %.*s (%.*s)\n", PR_SPAN_ARG(r->rule.name),
+                       PR_SPAN_ARG(r->where));
                 break;
             }
         }
@@ -114,7 +116,8 @@ static struct pr_span recipient(struct pr_rule_test *t) {
     if (pr_span_starts(path, PR_SPAN("data."))) {
         path = pr_span_skip(path, 5);
     }
-    return pr_value_text(pr_value_path(t->record.data, path), &t->catalog.arena, &text) ? text : (struct pr_span){NULL, 0};
+    return pr_value_text(pr_value_path(t->record.data, path), &t->catalog.arena, &text) ? text
+                                                                                        : (struct pr_span){NULL, 0};
 }
 
 /* Prints why and returns false. */
@@ -127,7 +130,8 @@ static bool find_recipient(struct pr_rule_test *t) {
     struct pr_span text = recipient(t);
     if (text.n == 0) {
         puts("");
-        return refuse("no_recipient", "to", "is missing: a number with '+' and country code, or in the rule a path to it");
+        return refuse("no_recipient", "to",
+                      "is missing: a number with '+' and country code, or in the rule a path to it");
     }
     if (pr_address_parse(text, &t->to)) {
         return true;
@@ -155,10 +159,12 @@ static bool find_template(struct pr_rule_test *t, struct pr_span *locale) {
     t->choice = pr_choose_template(&t->catalog, t->tenant, name, *locale, home);
     if (!t->choice.tpl) {
         printf("template %.*s\n", PR_SPAN_ARG(name));
-        return refuse(t->choice.refusal, "template", "nothing of that name can be sent in this language or the business's own");
+        return refuse(t->choice.refusal, "template",
+                      "nothing of that name can be sent in this language or the business's own");
     }
     const struct pr_template *tpl = &t->choice.tpl->tpl;
-    printf("template %.*s %.*s, %s\n", PR_SPAN_ARG(tpl->name), PR_SPAN_ARG(tpl->language), pr_category_name(t->choice.category));
+    printf("template %.*s %.*s, %s\n", PR_SPAN_ARG(tpl->name), PR_SPAN_ARG(tpl->language),
+           pr_category_name(t->choice.category));
     return true;
 }
 
@@ -174,7 +180,8 @@ static void print_indented(struct pr_span text) {
 static bool render(struct pr_rule_test *t, struct pr_span locale) {
     struct pr_render_fault fault = {{0}, {0}};
     const struct pr_template *tpl = &t->choice.tpl->tpl;
-    enum pr_render_status status = pr_render_fill(tpl, &t->rule->rule, &t->record, locale, &t->catalog.arena, &t->filled, &fault);
+    enum pr_render_status status =
+        pr_render_fill(tpl, &t->rule->rule, &t->record, locale, &t->catalog.arena, &t->filled, &fault);
     if (status != PR_RENDER_OK) {
         return refuse(pr_render_status_name(status), fault.param, fault.text);
     }
@@ -188,8 +195,11 @@ static bool render(struct pr_rule_test *t, struct pr_span locale) {
 
 /* As it would be sent the first time, but for the partition's number, which only Kafka knows. */
 static void print_body(const struct pr_rule_test *t) {
-    struct pr_callback callback = {
-        .tenant = t->business ? t->business->id : 0, .day = t->identity.day, .id = t->identity.id, .attempt = 1, .partition = 0};
+    struct pr_callback callback = {.tenant = t->business ? t->business->id : 0,
+                                   .day = t->identity.day,
+                                   .id = t->identity.id,
+                                   .attempt = 1,
+                                   .partition = 0};
     char text[PR_CALLBACK_TEXT];
     int n = pr_callback_format(&callback, text);
     struct pr_buf body;
@@ -203,7 +213,8 @@ static void print_body(const struct pr_rule_test *t) {
 static bool check_time(struct pr_rule_test *t) {
     int64_t max_age = t->rule->rule.max_age_us;
     if (!pr_identity_time_ok(&t->identity, t->now_us, RETENTION_DAYS)) {
-        return refuse("bad_time", "time", "is over an hour ahead, or older than the ledger is kept (30 days by default)");
+        return refuse("bad_time", "time",
+                      "is over an hour ahead, or older than the ledger is kept (30 days by default)");
     }
     if (t->record.expiry_us != PR_TIME_NONE && t->record.expiry_us <= t->now_us) {
         return refuse("expired", "expirytime", "has passed");
@@ -224,15 +235,17 @@ static bool print_sender(struct pr_rule_test *t) {
         return refuse("no_sender", "senders", "none of those the rule may use is connected");
     }
     if (!t->db) {
-        printf("  would be sent%s%.*s if consent and quota allow (files only)\n", t->business->senders_n == 1 ? " from " : "",
-               t->business->senders_n == 1 ? (int)t->sender->name.n : 0, t->sender->name.p);
+        printf("  would be sent%s%.*s if consent and quota allow (files only)\n",
+               t->business->senders_n == 1 ? " from " : "", t->business->senders_n == 1 ? (int)t->sender->name.n : 0,
+               t->sender->name.p);
         return true;
     }
     return pr_rule_test_facts(t);
 }
 
 static bool is_control(struct pr_span type) {
-    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") || pr_span_is(type, "consent.revoked");
+    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
+           pr_span_is(type, "consent.revoked");
 }
 
 /* True when it would be sent, now or later. */
@@ -252,7 +265,8 @@ static bool judge(struct pr_rule_test *t) {
         return false;
     }
     printf("rule %.*s (%.*s)  ", PR_SPAN_ARG(t->rule->rule.name), PR_SPAN_ARG(t->rule->where));
-    pr_identity_make(t->tenant, t->record.source, t->record.id, t->rule->rule.name, 0, t->record.time_us, t->now_us, &t->identity);
+    pr_identity_make(t->tenant, t->record.source, t->record.id, t->rule->rule.name, 0, t->record.time_us, t->now_us,
+                     &t->identity);
     if (!find_recipient(t) || !find_template(t, &locale) || !render(t, locale)) {
         return false;
     }
@@ -266,9 +280,12 @@ static bool judge(struct pr_rule_test *t) {
 static enum pr_exit run(struct pr_call *call) {
     struct pr_rule_test t = {.wants_body = false};
     const char *event = NULL, *files[3] = {NULL, NULL, NULL};
-    const struct pr_option options[] = {{"event", PR_OPTION_TEXT, &event, 0, 0},        {"body", PR_OPTION_FLAG, &t.wants_body, 0, 0},
-                                        {"rules", PR_OPTION_TEXT, &files[0], 0, 0},     {"templates", PR_OPTION_TEXT, &files[1], 0, 0},
-                                        {"business", PR_OPTION_TEXT, &files[2], 0, 0}, {"tenant", PR_OPTION_TEXT, &t.tenant_option, 0, 0},
+    const struct pr_option options[] = {{"event", PR_OPTION_TEXT, &event, 0, 0},
+                                        {"body", PR_OPTION_FLAG, &t.wants_body, 0, 0},
+                                        {"rules", PR_OPTION_TEXT, &files[0], 0, 0},
+                                        {"templates", PR_OPTION_TEXT, &files[1], 0, 0},
+                                        {"business", PR_OPTION_TEXT, &files[2], 0, 0},
+                                        {"tenant", PR_OPTION_TEXT, &t.tenant_option, 0, 0},
                                         {0}};
     if (!pr_call_options(call, options, 0, 0)) {
         return PR_EXIT_USAGE;
@@ -292,14 +309,17 @@ const struct pr_command pr_command_rule_test = {
     .noun = "rule",
     .verb = "test",
     .summary = "Show what an event would say, to whom, and whether it would be sent",
-    .usage = "postrider rule test --event EVENT.json [--body] [--rules R.json --templates T.json --business B.json] [--tenant NAME]\n\n"
-             "Nothing is sent, reserved or stored. With files the database is not asked; then consent and quota are not known. Exit code 1 when the event\n"
-             "would be refused.\n\n"
-             "  --event FILE           the event as it would be published, JSON or MessagePack; - reads standard input\n"
-             "  --body                 also the request as the platform would get it\n"
-             "  --rules FILE           rules.json, in place of the database's; so --templates and --business\n"
-             "  --templates FILE\n"
-             "  --business FILE\n"
-             "  --tenant NAME          when the event names none and there are several\n",
+    .usage =
+        "postrider rule test --event EVENT.json [--body] [--rules R.json --templates T.json --business B.json] "
+        "[--tenant NAME]\n\n"
+        "Nothing is sent, reserved or stored. With files the database is not asked; then consent and quota are not "
+        "known. Exit code 1 when the event\n"
+        "would be refused.\n\n"
+        "  --event FILE           the event as it would be published, JSON or MessagePack; - reads standard input\n"
+        "  --body                 also the request as the platform would get it\n"
+        "  --rules FILE           rules.json, in place of the database's; so --templates and --business\n"
+        "  --templates FILE\n"
+        "  --business FILE\n"
+        "  --tenant NAME          when the event names none and there are several\n",
     .run = run,
 };

@@ -4,9 +4,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-const struct pr_catalog_rule *pr_choose_rule(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span type, int *rank) {
+const struct pr_catalog_rule *pr_choose_rule(const struct pr_catalog *catalog, struct pr_span tenant,
+                                             struct pr_span type, int *rank) {
     const struct pr_catalog_rule *r;
-    STAILQ_FOREACH(r, &catalog->rules, next) {
+    STAILQ_FOREACH (r, &catalog->rules, next) {
         *rank = pr_span_eq(r->tenant, tenant) ? pr_rule_rank(&r->rule, type) : -1;
         if (*rank >= 0) {
             return r;
@@ -40,10 +41,12 @@ static bool is_called(const struct pr_catalog_template *t, struct pr_span tenant
     return pr_span_eq(t->tenant, tenant) && pr_span_eq(t->tpl.name, name);
 }
 
-static const struct pr_catalog_template *approved_in(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span name, struct pr_span language) {
+static const struct pr_catalog_template *approved_in(const struct pr_catalog *catalog, struct pr_span tenant,
+                                                     struct pr_span name, struct pr_span language) {
     const struct pr_catalog_template *t;
-    STAILQ_FOREACH(t, &catalog->templates, next) {
-        if (t->tpl.status == PR_TEMPLATE_APPROVED && is_called(t, tenant, name) && same_locale(t->tpl.language, language)) {
+    STAILQ_FOREACH (t, &catalog->templates, next) {
+        if (t->tpl.status == PR_TEMPLATE_APPROVED && is_called(t, tenant, name) &&
+            same_locale(t->tpl.language, language)) {
             return t;
         }
     }
@@ -66,16 +69,17 @@ static int strictness(enum pr_category category) {
     return category == PR_CATEGORY_MARKETING ? 2 : category == PR_CATEGORY_AUTHENTICATION ? 1 : 0;
 }
 
-struct pr_choice pr_choose_template(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span name, struct pr_span locale,
-                                    struct pr_span tenant_locale) {
+struct pr_choice pr_choose_template(const struct pr_catalog *catalog, struct pr_span tenant, struct pr_span name,
+                                    struct pr_span locale, struct pr_span tenant_locale) {
     struct pr_choice choice = {NULL, "no_template", PR_CATEGORY_UTILITY};
     bool is_first = true;
     const struct pr_catalog_template *t;
-    STAILQ_FOREACH(t, &catalog->templates, next) {
+    STAILQ_FOREACH (t, &catalog->templates, next) {
         if (!is_called(t, tenant, name)) {
             continue;
         }
-        choice.category = is_first || strictness(t->tpl.category) > strictness(choice.category) ? t->tpl.category : choice.category;
+        choice.category =
+            is_first || strictness(t->tpl.category) > strictness(choice.category) ? t->tpl.category : choice.category;
         choice.refusal = is_first || t->tpl.status == PR_TEMPLATE_PAUSED ? refusal_of(t->tpl.status) : choice.refusal;
         is_first = false;
     }
@@ -95,7 +99,8 @@ static bool rule_wants(const struct pr_rule *rule, struct pr_span sender) {
     return rule->senders_n == 0;
 }
 
-const struct pr_catalog_sender *pr_choose_sender(const struct pr_catalog_business *business, const struct pr_rule *rule, struct pr_span recipient) {
+const struct pr_catalog_sender *pr_choose_sender(const struct pr_catalog_business *business, const struct pr_rule *rule,
+                                                 struct pr_span recipient) {
     const struct pr_catalog_sender *best = NULL;
     uint64_t best_weight = 0;
     for (size_t i = 0; i < business->senders_n; i++) {

@@ -39,16 +39,20 @@ static bool consent(struct pr_rule_test *t, const PGresult *r, char out[256]) {
     const char *category = pr_category_name(t->choice.category);
     if (t->choice.category == PR_CATEGORY_SERVICE) {
         (void)snprintf(out, 256, "inside the service window");
-        return pr_db_bool(r, 0, 2) ? true : refuse("outside_window", "a service message needs a customer's message of the last 24 hours");
+        return pr_db_bool(r, 0, 2)
+                   ? true
+                   : refuse("outside_window", "a service message needs a customer's message of the last 24 hours");
     }
     if (!pr_db_bool(r, 0, 1)) {
         char text[192];
-        (void)snprintf(text, sizeof(text), pr_db_text(r, 0, 3) ? "consent to %s was revoked on %s" : "nobody recorded consent to %s (postrider consent grant)",
-                       category, pr_db_text(r, 0, 3));
+        const char *at = pr_db_text(r, 0, 3);
+        (void)snprintf(text, sizeof(text), "%s %s%s%s", at ? "consent revoked for" : "nobody recorded consent to",
+                       category, at ? " on " : "", at ? at : " (postrider consent grant)");
         return refuse("no_consent", text);
     }
     const char *how = pr_db_text(r, 0, 4);
-    (void)snprintf(out, 256, "consent granted %s%s%s", pr_db_text(r, 0, 3) ? pr_db_text(r, 0, 3) : "", how && *how ? " by " : "", how ? how : "");
+    (void)snprintf(out, 256, "consent granted %s%s%s", pr_db_text(r, 0, 3) ? pr_db_text(r, 0, 3) : "",
+                   how && *how ? " by " : "", how ? how : "");
     return true;
 }
 
@@ -56,12 +60,17 @@ static bool consent(struct pr_rule_test *t, const PGresult *r, char out[256]) {
 static bool quota(struct pr_rule_test *t, bool in_window, char out[128], bool *is_full) {
     char pool[16], used_text[PR_COUNT_TEXT], max_text[PR_COUNT_TEXT];
     (void)snprintf(pool, sizeof(pool), "%d", (int)t->sender->pool);
-    PGresult *r = ask(t, "select postrider.pool_used_v1($1::int, q.id, m.minute), coalesce(q.people_max, 0), "
-                      "ceil(q.people_max * q.reserve_pct / 100.0)::int, exists (select from postrider.reach x join postrider.contact c "
-                      "on c.tenant = x.tenant and c.id = x.contact where x.tenant = $1::int and x.pool = q.id and c.address = $2 "
-                      "and x.minute > m.minute - postrider.slot_minutes()) "
-                      "from postrider.quota_pool q, (select greatest(ceil(extract(epoch from postrider.clock()) / 60), 0)::int as minute) m "
-                      "where q.tenant = $1::int and q.id = $3::int", pool, NULL);
+    PGresult *r =
+        ask(t,
+            "select postrider.pool_used_v1($1::int, q.id, m.minute), coalesce(q.people_max, 0), "
+            "ceil(q.people_max * q.reserve_pct / 100.0)::int, exists (select from postrider.reach x join "
+            "postrider.contact c "
+            "on c.tenant = x.tenant and c.id = x.contact where x.tenant = $1::int and x.pool = q.id and c.address = $2 "
+            "and x.minute > m.minute - postrider.slot_minutes()) "
+            "from postrider.quota_pool q, (select greatest(ceil(extract(epoch from postrider.clock()) / 60), 0)::int "
+            "as minute) m "
+            "where q.tenant = $1::int and q.id = $3::int",
+            pool, NULL);
     if (!r || PQntuples(r) != 1) {
         PQclear(r);
         return false;
@@ -69,7 +78,8 @@ static bool quota(struct pr_rule_test *t, bool in_window, char out[128], bool *i
     int64_t used = pr_db_int(r, 0, 0), people_max = pr_db_int(r, 0, 1);
     int64_t usable = people_max - (t->choice.category == PR_CATEGORY_MARKETING ? pr_db_int(r, 0, 2) : 0);
     *is_full = people_max > 0 && !in_window && !pr_db_bool(r, 0, 3) && used >= usable;
-    (void)snprintf(out, 128, "quota %s of %s%s", pr_count(used, used_text), people_max ? pr_count(people_max, max_text) : "unlimited",
+    (void)snprintf(out, 128, "quota %s of %s%s", pr_count(used, used_text),
+                   people_max ? pr_count(people_max, max_text) : "unlimited",
                    in_window ? ", not needed inside the service window" : "");
     PQclear(r);
     return true;
@@ -104,10 +114,15 @@ static bool print_verdict(struct pr_rule_test *t, const PGresult *r, const char 
 bool pr_rule_test_facts(struct pr_rule_test *t) {
     char category[8], why[256];
     (void)snprintf(category, sizeof(category), "%d", (int)t->choice.category);
-    PGresult *r = ask(t, "select c.is_suppressed, (c.consent::int >> $3::int) & 1 = 1, coalesce(c.window_until > postrider.clock(), false), "
-                      "to_char(h.at, 'YYYY-MM-DD'), h.how from postrider.contact c left join lateral (select x.at, x.how from postrider.consent x "
-                      "where x.tenant = c.tenant and x.contact = c.id and x.category = $3::int order by x.at desc, x.is_granted limit 1) h on true "
-                      "where c.tenant = $1::int and c.address = $2", category, NULL);
+    PGresult *r = ask(t,
+                      "select c.is_suppressed, (c.consent::int >> $3::int) & 1 = 1, coalesce(c.window_until > "
+                      "postrider.clock(), false), "
+                      "to_char(h.at, 'YYYY-MM-DD'), h.how from postrider.contact c left join lateral (select x.at, "
+                      "x.how from postrider.consent x "
+                      "where x.tenant = c.tenant and x.contact = c.id and x.category = $3::int order by x.at desc, "
+                      "x.is_granted limit 1) h on true "
+                      "where c.tenant = $1::int and c.address = $2",
+                      category, NULL);
     bool ok = false;
     if (r && PQntuples(r) == 0) {
         ok = refuse("no_contact", "nobody by that number: postrider contact import, or consent grant");

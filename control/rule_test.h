@@ -30,8 +30,9 @@ struct pr_rule_test {
 };
 
 /*
- * What the database says about the person and the pool, as one line: "would send from …", "would wait …" or "would not be sent: …". False when the
- * event would be refused (or, after a message, when the database could not be asked).
+ * What the database says about the person and the pool, as one line: "would send from …", "would wait …" or "would
+ * not be sent: …". False when the event would be refused (or, after a message, when the database could not be
+ * asked).
  */
 bool pr_rule_test_facts(struct pr_rule_test *test) PR_MUST_CHECK;
 

@@ -44,16 +44,21 @@ struct broker {
 static const char help_text[] =
     "Usage: postrider-broker --topic NAME:PARTITIONS [--topic …] [--port-file FILE]\n"
     "\n"
-    "An embedded Kafka broker for the quickstart and for trying things out: librdkafka's mock cluster with one broker on a free\n"
+    "An embedded Kafka broker for the quickstart and for trying things out: librdkafka's mock cluster with one broker "
+    "on a free\n"
     "port of 127.0.0.1. Prints `bootstrap.servers=HOST:PORT` and runs until SIGTERM or SIGINT.\n"
     "\n"
-    "  --topic NAME:PARTITIONS  create a topic (1 to 1024 partitions); may be given up to 64 times. A topic that is not given\n"
+    "  --topic NAME:PARTITIONS  create a topic (1 to 1024 partitions); may be given up to 64 times. A topic that is "
+    "not given\n"
     "                           springs up with 4 partitions when somebody asks for it\n"
-    "  --port-file FILE         write the same line into FILE, complete as soon as the file is there; removed at the end\n"
+    "  --port-file FILE         write the same line into FILE, complete as soon as the file is there; removed at the "
+    "end\n"
     "  --help                   this text\n"
     "\n"
-    "It is in memory and not durable: all is gone when it ends. A partition holds 5 MiB; older records are dropped silently, so\n"
-    "publish at the pace at which they are read. No static group membership, no ACLs, no TLS. For anything else run Apache Kafka.\n"
+    "It is in memory and not durable: all is gone when it ends. A partition holds 5 MiB; older records are dropped "
+    "silently, so\n"
+    "publish at the pace at which they are read. No static group membership, no ACLs, no TLS. For anything else run "
+    "Apache Kafka.\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 usage.\n";
 
@@ -62,9 +67,9 @@ static void complain(const char *fmt, ...) PR_PRINTF(1, 2);
 static void complain(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    fputs("postrider-broker: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
+    (void)fputs("postrider-broker: ", stderr);
+    (void)vfprintf(stderr, fmt, args);
+    (void)fputc('\n', stderr);
     va_end(args);
 }
 
@@ -141,15 +146,9 @@ static int read_options(struct broker_options *options, int argc, char **argv) {
                 return EXIT_USAGE;
             }
             break;
-        case 'p':
-            options->port_file = optarg;
-            break;
-        case 'h':
-            fputs(help_text, stdout);
-            return EXIT_DONE;
-        default:
-            complain("try --help");
-            return EXIT_USAGE;
+        case 'p': options->port_file = optarg; break;
+        case 'h': fputs(help_text, stdout); return EXIT_DONE;
+        default: complain("try --help"); return EXIT_USAGE;
         }
     }
     if (optind < argc) {
@@ -223,7 +222,7 @@ static bool write_port_file(const char *path, const char *servers) {
     written = fclose(file) == 0 && written;
     if (!written || rename(draft, path) != 0) {
         complain_errno(path);
-        unlink(draft);
+        (void)unlink(draft);
         return false;
     }
     return true;
@@ -249,18 +248,18 @@ int main(int argc, char **argv) {
     }
     /* Blocked before the first thread starts, so that all of them inherit it and only sigwait sees the signals. */
     sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &ends, NULL);
 
     struct broker broker = {NULL, NULL};
     bool started = start(&broker, &options) && announce(&broker, &options);
     if (started) {
         int got = 0;
-        sigwait(&ends, &got);
+        (void)sigwait(&ends, &got);
         if (options.port_file != NULL) {
-            unlink(options.port_file);
+            (void)unlink(options.port_file);
         }
     }
     stop(&broker);

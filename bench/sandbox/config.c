@@ -1,6 +1,7 @@
 /* Each key of the settings is read by one function. */
 #include "config.h"
 
+#include "hash.h"
 #include "receipts.h"
 #include "settings.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { RATE_MAX = 1000000, PATH_CHARS = 4096 };
 

@@ -3,12 +3,12 @@
 
 #include "base/check.h"
 
+#include "hash.h"
 #include "settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 static const struct pr_fault_kind kinds[] = {
     {"ok", true, PR_ACT_SEND, PR_SAY_RESULT, 0},

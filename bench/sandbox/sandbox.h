@@ -4,6 +4,7 @@
 
 #include "catalogue.h"
 #include "faults.h"
+#include "hash.h"
 #include "limits.h"
 #include "map.h"
 #include "record.h"
@@ -15,7 +16,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct event_base;
 struct pr_receipts;

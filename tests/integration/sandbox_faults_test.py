@@ -58,8 +58,7 @@ class Faults(SandboxTest):
                     self.sandbox.send(plain(), connection=connection)
                 self.assertEqual(self.sandbox.stats()["open"], 1)
                 connection.close()
-                time.sleep(0.05)
-                self.assertEqual(self.sandbox.stats()["open"], 0)
+                self.becomes((0,), "open")
 
     def test_a_hang_with_an_end_cuts_then(self):
         self.fault("accept_then_hang", ms=200)
@@ -80,13 +79,16 @@ class Faults(SandboxTest):
 
     def test_the_second_request_of_one_connection_can_be_reset_after_it_was_read(self):
         self.fault("reset_after_read", match={"nth": 2, "on_connection": "same"}, times=1)
+        other = self.sandbox.connect()
+        self.accepted(plain(biz_opaque_callback_data="other"), connection=other)
+        other.close()
         connection = self.sandbox.connect()
         self.accepted(plain(biz_opaque_callback_data="first"), connection=connection)
         with self.assertRaises(ConnectionError):
             self.sandbox.send(plain(biz_opaque_callback_data="second"), connection=connection)
         connection.close()
         self.assertEqual([(e["callback"], e["nth"], e["cut"]) for e in self.sandbox.record()],
-                         [("first", 1, ""), ("second", 2, "reset_after_read")])
+                         [("other", 1, ""), ("first", 1, ""), ("second", 2, "reset_after_read")])
 
     def test_an_answered_connection_can_end_behind_the_clients_back(self):
         for what in ("answer_then_cut", "answer_then_reset"):
@@ -127,7 +129,7 @@ class Faults(SandboxTest):
         self.sandbox.admin("config", {"latency": {"fixed_ms": 120}})
         began = time.monotonic()
         self.accepted(plain())
-        self.assertTrue(0.115 < time.monotonic() - began < 0.5)
+        self.assertGreater(time.monotonic() - began, 0.115)
         self.fault("delay", ms=200)
         began = time.monotonic()
         self.accepted(plain())
@@ -139,9 +141,7 @@ class Faults(SandboxTest):
         for i, connection in enumerate(connections):
             connection.request("POST", "/%s/messages" % NUMBER, json.dumps(plain(to="+55119999900%02d" % i)),
                                {"Content-Type": "application/json", "Authorization": "Bearer " + TOKEN})
-        until = time.monotonic() + 5
-        while self.sandbox.stats()["open"] < 20 and time.monotonic() < until:
-            time.sleep(0.01)
+        self.becomes((20,), "open")
         self.assertEqual(self.sandbox.admin("cut", {"how": "reset"})["ended"], 20)
         for connection in connections:
             with self.assertRaises((ConnectionError, http.client.HTTPException)):
@@ -231,9 +231,7 @@ class Http(SandboxTest):
     def test_a_client_that_leaves_in_the_middle_of_its_request_is_counted_and_nothing_taken(self):
         with socket.create_connection(("127.0.0.1", self.sandbox.port)) as sock:
             sock.sendall(self.head(500) + b"{")
-        time.sleep(0.1)
-        stats = self.sandbox.stats()
-        self.assertEqual((stats["half_requests"], stats["accepted"], stats["open"]), (1, 0, 0))
+        self.becomes((1, 0, 0), "half_requests", "accepted", "open")
 
     def test_a_message_above_64_kib_is_refused(self):
         self.refused(plain(biz_opaque_callback_data="x" * 70000), 100)

@@ -139,6 +139,7 @@ class Sandbox:
 
     def record(self, since=0, limit=100000):
         _, head, answer = self.request("GET", "/_sandbox/record?since=%d&limit=%d" % (since, limit), connection=self.control)
+        self.last = int(head["X-Sandbox-Last"])
         self.complete = head["X-Sandbox-Complete"] == "true"
         return [json.loads(line) for line in answer.decode().splitlines()]
 
@@ -171,6 +172,17 @@ class SandboxTest(unittest.TestCase):
         got, answer = self.sandbox.send(message, **how)
         self.assertEqual((got, answer["error"]["code"]), (status, code), answer)
         return answer["error"]
+
+    def becomes(self, wanted, *names, seconds=10.0):
+        """Waits until these counters have these values: what the kernel tells the sandbox comes a little later."""
+        until = time.monotonic() + seconds
+        while True:
+            stats = self.sandbox.stats()
+            got = tuple(stats[name] for name in names)
+            if got == wanted or time.monotonic() > until:
+                self.assertEqual(got, wanted)
+                return
+            time.sleep(0.01)
 
     def no_answer(self, message, **how):
         """The request meets a cut or a silence; the connection is used up."""

@@ -245,7 +245,8 @@ static void the_number_of_columns_is_bounded(void **state) {
 }
 
 static void names_are_found_in_any_spelling(void **state) {
-    static const char *const to[] = {"to", "phone", "phone_number", NULL}, *const name[] = {"first_name", NULL}, *const none[] = {"zone", NULL};
+    static const char *const to[] = {"to", "phone", "phone_number", NULL}, *const name[] = {"first_name", NULL},
+                             *const none[] = {"zone", NULL};
     (void)state;
     must_open("Phone Number, FIRST-name \n1,2\n");
     assert_int_equal(pr_csv_column(&csv, to), 0);

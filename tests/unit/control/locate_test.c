@@ -8,15 +8,15 @@
 
 #include <cmocka.h>
 
-static const char text[] = "{ \"tenant\": \"aurora\",\n"               /* 1 */
-                           "  \"rules\": [\n"                          /* 2 */
+static const char text[] = "{ \"tenant\": \"aurora\",\n"                  /* 1 */
+                           "  \"rules\": [\n"                             /* 2 */
                            "    { \"name\": \"a\\\"]}\", \"body\": [],\n" /* 3 */
-                           "      \"on\": { \"x.y\": \"t\",\n"           /* 4 */
-                           "              \"x\": 1.5e3,\n"            /* 5 */
-                           "              \"x.y.z\": [null] } },\n"   /* 6 */
-                           "    [ true,\n"                             /* 7 */
-                           "      { \"deep\":\n"                        /* 8 */
-                           "          -1 } ] ] }\n";                    /* 9 */
+                           "      \"on\": { \"x.y\": \"t\",\n"            /* 4 */
+                           "              \"x\": 1.5e3,\n"                /* 5 */
+                           "              \"x.y.z\": [null] } },\n"       /* 6 */
+                           "    [ true,\n"                                /* 7 */
+                           "      { \"deep\":\n"                          /* 8 */
+                           "          -1 } ] ] }\n";                      /* 9 */
 
 static void check(const char *path, int line) {
     int got = pr_locate(pr_span_of(text), path);
