@@ -120,10 +120,10 @@ static void janitor(struct pr_lease *lease) {
     const char *values[] = {retention, ahead};
     PGresult *r = run(lease, "set statement_timeout = '60s'", 0, NULL);
     PQclear(r);
-    r = run(
-        lease,
-        "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), postrider.partition_ahead_v1()",
-        2, values);
+    r = run(lease,
+            "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), "
+            "postrider.partition_ahead_v1(), postrider.tidy_v1($1)",
+            2, values);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     int64_t days = is_ok ? strtoll(PQgetvalue(r, 0, 2), NULL, 10) : 0;
     if (!is_ok || days < 2) {

@@ -53,6 +53,8 @@ static void add_template(struct pr_book *book, struct pr_tenant *tenant, const P
         return;
     }
     tpl->id = pr_pg_int4(rows, row, COL_ID);
+    tpl->status =
+        pr_template_status_parse(pr_pg_bytes(rows, row, COL_C)); /* what the platform said last, not the file */
     tenant->templates_n++;
 }
 
@@ -217,6 +219,7 @@ struct pr_template_choice pr_tenant_template(const struct pr_tenant *tenant, str
             choice.refusal = refusal_of(tpl->status);
         }
         choice.has_name = true;
+        choice.has_approved = choice.has_approved || tpl->status == PR_TEMPLATE_APPROVED;
     }
     const struct pr_span order[] = {locale, language_of(locale), tenant->locale, language_of(tenant->locale)};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && !choice.tpl; i++) {

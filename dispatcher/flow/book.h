@@ -59,6 +59,7 @@ struct pr_template_choice {
     const char *refusal;           /* static, when tpl is NULL: "no_template", "template_paused", … */
     enum pr_category category;     /* the strictest among the name's languages: the one that consent and quota count */
     bool has_name;                 /* any language of the name exists */
+    bool has_approved;             /* any language of the name may be sent */
 };
 
 /*

@@ -191,7 +191,7 @@ static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
     job->choice = pr_tenant_template(job->tenant, job->rule->on[job->rank].template_name, locale);
     job->category = job->choice.category;
     find_sender(lane, job);
-    if (!job->choice.tpl) {
+    if (!job->choice.has_approved) { /* which language, the contact's own locale may decide after the claim */
         /* A template that was paused while the message waited is waited for; a new message for it is refused at once. */
         if (job->gen > 0 && job->choice.has_name) {
             job->hold_us = lane->now_us + INT64_C(3600) * 1000000;

@@ -1,21 +1,23 @@
 -- Contacts and consent: what control events, imports and the platform's opt-outs change. Newest wins; on a tie a revocation.
 
--- The mask that the claim reads, from the history.
+-- The mask that the claim reads, from the history. What was lost is told to the lanes: messages already claimed are decided again.
 create or replace function postrider.refresh_consent_v1(p_tenant int, p_contact bigint[]) returns void
     language plpgsql volatile as $$
 begin
     with changed as (
         update postrider.contact k set consent = n.mask
-        from (select u.contact, coalesce(sum(1 << c.category) filter (where c.is_granted), 0)::smallint as mask
+        from (select u.contact, o.consent as was, coalesce(sum(1 << c.category) filter (where c.is_granted), 0)::smallint as mask
               from unnest(p_contact) as u (contact)
+              join postrider.contact o on o.tenant = p_tenant and o.id = u.contact
               cross join generate_series(0, 3) as g (category)
               cross join lateral (select h.category, h.is_granted from postrider.consent h
                                   where h.tenant = p_tenant and h.contact = u.contact and h.category = g.category
                                   order by h.at desc, h.is_granted limit 1) c
-              group by u.contact) n
+              group by u.contact, o.consent) n
         where k.tenant = p_tenant and k.id = n.contact and k.consent <> n.mask
-        returning k.id)
-    insert into postrider.control (tenant, kind, target) select p_tenant, 'contact', changed.id::text from changed order by changed.id;
+        returning k.id, n.was & ~n.mask as lost)
+    insert into postrider.control (tenant, kind, target)
+    select p_tenant, 'contact', changed.id::text from changed where changed.lost <> 0 order by changed.id;
 end $$;
 
 -- The contact's row, made when there is none.

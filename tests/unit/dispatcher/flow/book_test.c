@@ -1,5 +1,5 @@
 /* Tests of the book: rows into tenants, the choice of a template by locale, and of a sender by recipient. */
-#include "book_fixture.h"
+#include "unit/dispatcher/book_fixture.h"
 
 #include <math.h>
 #include <setjmp.h>
