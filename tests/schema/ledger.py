@@ -370,13 +370,14 @@ class Server:
             atexit.register(self.env.close)
             self.conninfo = self.env.postgres().conninfo
         self.clones = itertools.count(1)
-        self._run("-c", "drop database if exists ledger_base", "-c", "create database ledger_base", database="postgres")
+        self.base = f"ledger_{os.getpid()}"  # a server that was given to us may have one from before
+        self._run("-c", f"create database {self.base}", database="postgres")
         self._load()
         self._run("-c", SETUP)
 
-    def _run(self, *arguments, database="ledger_base"):
-        done = subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", self.in_database(database), *arguments], capture_output=True, text=True,
-                              check=False)
+    def _run(self, *arguments, database=None):
+        done = subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", self.in_database(database or self.base), *arguments],
+                              capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(f"psql: {done.stderr}")
 
@@ -386,7 +387,7 @@ class Server:
         except unittest.SkipTest:
             self._load_files()
             return
-        done = subprocess.run([program, "migrate", "--db", self.in_database("ledger_base")], capture_output=True, text=True, check=False)
+        done = subprocess.run([program, "migrate", "--db", self.in_database(self.base)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(f"postrider migrate: {done.stdout}\n{done.stderr}")
 
@@ -404,8 +405,8 @@ class Server:
 
     def clone(self):
         """A new database with the schema and the set-up; its conninfo."""
-        name = f"ledger_{next(self.clones)}"
-        self._run("-c", f"drop database if exists {name}", "-c", f"create database {name} template ledger_base", database="postgres")
+        name = f"{self.base}_{next(self.clones)}"
+        self._run("-c", f"create database {name} template {self.base}", database="postgres")
         return self.in_database(name)
 
 

@@ -291,7 +291,7 @@ static void senders(int n) {
     PGresult *rows = rows_new();
     put_tenant(rows, 1, "shop", "en");
     for (int i = 0; i < n; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof(name), "s%d", i);
         put_sender(rows, 1, 100 + i, 1, name);
     }

@@ -26,11 +26,14 @@ static int set_up(void **state) {
     return 0;
 }
 
-/* Every test leaves the gate empty, and says so. */
+/* Every test leaves the gate empty; one that failed in the middle is not worth an abort. */
 static int tear_down(void **state) {
     (void)state;
+    if (gate.table[0] || gate.table[1] || gate.waiting > 0) {
+        return -1;
+    }
     pr_gate_free(&gate);
-    return gate.waiting == 0 ? 0 : -1;
+    return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
