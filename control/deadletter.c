@@ -15,14 +15,15 @@
 enum { LIST_MAX = 1000000, PRETTY_MAX = 8 * PR_RECORD_BYTES_MAX, DUMP_ROW = 16 };
 
 static const char list_sql[] =
-    "select case when l.key is null then null else encode(l.key, 'escape') end, to_char(l.at, 'YYYY-MM-DD HH24:MI:SS'), l.reason,\n"
+    "select case when l.key is null then null else encode(l.key, 'escape') end, to_char(l.at, 'YYYY-MM-DD "
+    "HH24:MI:SS'), l.reason,\n"
     "  t.name || '/' || l.part || '/' || l.off, length(l.value), l.detail\n"
     "from postrider.dead_letter l left join postrider.topic t on t.id = l.topic\n"
     "where l.at >= postrider.clock() - $1::interval and ($2::text is null or l.reason = $2)\n"
     "order by l.at desc, l.part, l.off desc limit $3::bigint";
 
 static const struct pr_column list_columns[] = {
-    {"key", PR_COLUMN_TEXT},   {"at", PR_COLUMN_TEXT},    {"reason", PR_COLUMN_TEXT},
+    {"key", PR_COLUMN_TEXT},    {"at", PR_COLUMN_TEXT},      {"reason", PR_COLUMN_TEXT},
     {"origin", PR_COLUMN_TEXT}, {"bytes", PR_COLUMN_NUMBER}, {"detail", PR_COLUMN_TEXT},
 };
 enum { LIST_COLUMNS = (int)(sizeof list_columns / sizeof list_columns[0]) };
@@ -96,7 +97,8 @@ static const char show_sql[] =
     "where t.name = $1 and l.part = $2::int and l.off = $3::bigint order by l.day desc limit 1";
 
 static const char headers_sql[] =
-    "select h.name, h.value from postrider.dead_letter l, unnest(l.header_names, l.header_values) with ordinality as h (name, value, n)\n"
+    "select h.name, h.value from postrider.dead_letter l, unnest(l.header_names, l.header_values) with ordinality as h "
+    "(name, value, n)\n"
     "where l.day = $1::date and l.topic = $2::int and l.part = $3::int and l.off = $4::bigint order by h.n";
 
 struct origin {
@@ -128,7 +130,8 @@ static bool read_origin(const char *text, struct origin *out) {
 /* A bytea of a text result; p NULL when it is null. The caller gives it back with PQfreemem. */
 static unsigned char *bytes_of(const PGresult *r, int row, int col, struct pr_span *bytes) {
     size_t n = 0;
-    unsigned char *p = PQgetisnull(r, row, col) ? NULL : PQunescapeBytea((const unsigned char *)PQgetvalue(r, row, col), &n);
+    unsigned char *p =
+        PQgetisnull(r, row, col) ? NULL : PQunescapeBytea((const unsigned char *)PQgetvalue(r, row, col), &n);
     *bytes = pr_span_make(p, n);
     return p;
 }
@@ -270,7 +273,8 @@ static enum pr_exit show(struct pr_call *call) {
         return PR_EXIT_USAGE;
     }
     if (!read_origin(call->argv[0], &origin)) {
-        return pr_usage_error(call, "%s: TOPIC/PARTITION/OFFSET is needed, as `postrider deadletter list` shows it", call->argv[0]);
+        return pr_usage_error(call, "%s: TOPIC/PARTITION/OFFSET is needed, as `postrider deadletter list` shows it",
+                              call->argv[0]);
     }
     PGconn *db = pr_db_open_ready(call->db);
     enum pr_exit code = db ? find_and_print(db, &origin, is_raw) : PR_EXIT_FAILED;

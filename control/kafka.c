@@ -152,7 +152,8 @@ static bool has_bootstrap(const rd_kafka_conf_t *conf) {
     return rd_kafka_conf_get(conf, "bootstrap.servers", NULL, &n) == RD_KAFKA_CONF_OK && n > 1;
 }
 
-rd_kafka_conf_t *pr_kafka_conf(const struct pr_kafka_options *options, const char *const *defaults, rd_kafka_type_t type) {
+rd_kafka_conf_t *pr_kafka_conf(const struct pr_kafka_options *options, const char *const *defaults,
+                               rd_kafka_type_t type) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
     pr_kafka_set(conf, "client.id", "postrider");

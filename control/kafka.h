@@ -17,15 +17,16 @@ enum {
 
 /* All texts are borrowed from argv and the environment. All zero is "nothing given". */
 struct pr_kafka_options {
-    const char *bootstrap; /* --bootstrap: for the option table of the command; NULL: not given */
+    const char *bootstrap;                       /* --bootstrap: for the option table of the command; NULL: not given */
     const char *settings[PR_KAFKA_SETTINGS_MAX]; /* --kafka: "key=value", in order */
     size_t settings_n;
 };
 
 /* The lines of a command's usage text for these options. */
-#define PR_KAFKA_USAGE                                                                                                 \
-    "  --bootstrap HOST:PORT  Kafka's brokers, separated by commas (else POSTRIDER_KAFKA_BOOTSTRAP_SERVERS)\n"         \
-    "  --kafka KEY=VALUE      any setting of librdkafka, may be given again: security.protocol=SASL_SSL; KEY_file reads\n" \
+#define PR_KAFKA_USAGE                                                                                              \
+    "  --bootstrap HOST:PORT  Kafka's brokers, separated by commas (else POSTRIDER_KAFKA_BOOTSTRAP_SERVERS)\n"      \
+    "  --kafka KEY=VALUE      any setting of librdkafka, may be given again: security.protocol=SASL_SSL; KEY_file " \
+    "reads\n"                                                                                                       \
     "                         a secret from a file. Also POSTRIDER_KAFKA_SASL_USERNAME=… and so on\n"
 
 /*
@@ -39,7 +40,8 @@ bool pr_kafka_take(struct pr_call *call, struct pr_kafka_options *options) PR_MU
  * dispatcher's `consumer.` or `producer.` prefix hold for `type` only. librdkafka's complaints go to stderr when they are errors. NULL after a
  * message. rd_kafka_new takes it over.
  */
-rd_kafka_conf_t *pr_kafka_conf(const struct pr_kafka_options *options, const char *const *defaults, rd_kafka_type_t type) PR_MUST_CHECK;
+rd_kafka_conf_t *pr_kafka_conf(const struct pr_kafka_options *options, const char *const *defaults,
+                               rd_kafka_type_t type) PR_MUST_CHECK;
 
 /* Makes the client of `conf` and takes `conf` over in any case. NULL after a message. */
 rd_kafka_t *pr_kafka_new(rd_kafka_conf_t *conf, rd_kafka_type_t type) PR_MUST_CHECK;

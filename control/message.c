@@ -24,16 +24,21 @@ struct list {
 
 /* Fates without a message row stand in aside; they have neither recipient nor rule. */
 static const char list_sql[] =
-    "with since as (select postrider.clock() - $5::interval as at, ((postrider.clock() - $5::interval) at time zone 'UTC')::date - 1 as day)\n"
-    "select x.address, to_char(x.at, 'YYYY-MM-DD HH24:MI:SS'), x.fate, x.reason, x.category, x.rule, x.type, x.subject, x.id,\n"
+    "with since as (select postrider.clock() - $5::interval as at, ((postrider.clock() - $5::interval) at time zone "
+    "'UTC')::date - 1 as day)\n"
+    "select x.address, to_char(x.at, 'YYYY-MM-DD HH24:MI:SS'), x.fate, x.reason, x.category, x.rule, x.type, "
+    "x.subject, x.id,\n"
     "       t.name || '/' || x.part || '/' || x.off\n"
     "from (\n"
-    "  select c.address, f.at, f.fate, f.reason, (array['utility', 'marketing', 'authentication', 'service'])[f.category + 1] as category, f.rule,\n"
+    "  select c.address, f.at, f.fate, f.reason, (array['utility', 'marketing', 'authentication', "
+    "'service'])[f.category + 1] as category, f.rule,\n"
     "         f.type, f.subject, f.id, f.topic, f.part, f.off\n"
     "  from postrider.fate f left join postrider.contact c on c.tenant = f.tenant and c.id = f.contact\n"
     "  where f.tenant = $1::int and f.day >= (select day from since) and f.at >= (select at from since)\n"
-    "    and ($2::text is null or f.contact = (select k.id from postrider.contact k where k.tenant = $1::int and k.address = $2))\n"
-    "    and ($3::text is null or f.fate = $3) and ($4::text is null or f.reason = $4) and ($6::text is null or f.rule = $6)\n"
+    "    and ($2::text is null or f.contact = (select k.id from postrider.contact k where k.tenant = $1::int and "
+    "k.address = $2))\n"
+    "    and ($3::text is null or f.fate = $3) and ($4::text is null or f.reason = $4) and ($6::text is null or f.rule "
+    "= $6)\n"
     "  union all\n"
     "  select null, a.at, a.kind, a.reason, null, null, a.type, null, a.id, a.topic, a.part, a.off\n"
     "  from postrider.aside a\n"
@@ -43,15 +48,16 @@ static const char list_sql[] =
     "order by x.at desc, x.id limit $7::bigint";
 
 static const struct pr_column list_columns[] = {
-    {"to", PR_COLUMN_TEXT},   {"at", PR_COLUMN_TEXT},   {"fate", PR_COLUMN_TEXT},    {"reason", PR_COLUMN_TEXT},  {"category", PR_COLUMN_TEXT},
-    {"rule", PR_COLUMN_TEXT}, {"type", PR_COLUMN_TEXT}, {"subject", PR_COLUMN_TEXT}, {"message", PR_COLUMN_TEXT}, {"origin", PR_COLUMN_TEXT},
+    {"to", PR_COLUMN_TEXT},       {"at", PR_COLUMN_TEXT},     {"fate", PR_COLUMN_TEXT}, {"reason", PR_COLUMN_TEXT},
+    {"category", PR_COLUMN_TEXT}, {"rule", PR_COLUMN_TEXT},   {"type", PR_COLUMN_TEXT}, {"subject", PR_COLUMN_TEXT},
+    {"message", PR_COLUMN_TEXT},  {"origin", PR_COLUMN_TEXT},
 };
 enum { LIST_COLUMNS = (int)(sizeof list_columns / sizeof list_columns[0]) };
 
 /* "refused" or "refused:no_consent"; the words of the report are taken too. */
 static enum pr_exit read_state(struct list *l, const struct pr_call *call) {
-    static const char *const fates[] = {"sent",       "refused", "deferred", "cancelled", "superseded",
-                                        "unknown",    "claimed", "dead",     "applied",   "duplicate"};
+    static const char *const fates[] = {"sent",    "refused", "deferred", "cancelled", "superseded",
+                                        "unknown", "claimed", "dead",     "applied",   "duplicate"};
     const char *colon = strchr(l->state, ':');
     snprintf(l->fate, sizeof l->fate, "%.*s", colon ? (int)(colon - l->state) : (int)strlen(l->state), l->state);
     l->reason = colon ? colon + 1 : NULL;
@@ -60,20 +66,19 @@ static enum pr_exit read_state(struct list *l, const struct pr_call *call) {
             return PR_EXIT_DONE;
         }
     }
-    return pr_usage_error(call, "--state %s: one of sent, refused, deferred, cancelled, superseded, unknown, claimed, dead, applied, duplicate is "
-                                "needed, and :REASON behind it if you like", l->state);
+    return pr_usage_error(call,
+                          "--state %s: one of sent, refused, deferred, cancelled, superseded, unknown, claimed, dead, "
+                          "applied, duplicate is "
+                          "needed, and :REASON behind it if you like",
+                          l->state);
 }
 
 static enum pr_exit read_list(struct list *l, struct pr_call *call) {
     const struct pr_option options[] = {
-        {"tenant", PR_OPTION_TEXT, &l->tenant, 0, 0},
-        {"to", PR_OPTION_TEXT, &l->to, 0, 0},
-        {"state", PR_OPTION_TEXT, &l->state, 0, 0},
-        {"since", PR_OPTION_TEXT, &l->since, 0, 0},
-        {"rule", PR_OPTION_TEXT, &l->rule, 0, 0},
-        {"limit", PR_OPTION_INT, &l->limit, 1, LIST_MAX},
-        {"json", PR_OPTION_FLAG, &l->is_json, 0, 0},
-        {"show-addresses", PR_OPTION_FLAG, &l->is_shown, 0, 0},
+        {"tenant", PR_OPTION_TEXT, &l->tenant, 0, 0}, {"to", PR_OPTION_TEXT, &l->to, 0, 0},
+        {"state", PR_OPTION_TEXT, &l->state, 0, 0},   {"since", PR_OPTION_TEXT, &l->since, 0, 0},
+        {"rule", PR_OPTION_TEXT, &l->rule, 0, 0},     {"limit", PR_OPTION_INT, &l->limit, 1, LIST_MAX},
+        {"json", PR_OPTION_FLAG, &l->is_json, 0, 0},  {"show-addresses", PR_OPTION_FLAG, &l->is_shown, 0, 0},
         {NULL, PR_OPTION_FLAG, NULL, 0, 0},
     };
     if (!pr_call_options(call, options, 0, 0) || !pr_ledger_since(call, l->since, l->interval)) {
@@ -105,7 +110,8 @@ static enum pr_exit query_list(PGconn *db, struct list *l) {
     }
     snprintf(tenant, sizeof tenant, "%" PRId32, id);
     snprintf(limit, sizeof limit, "%" PRId64, l->limit);
-    const char *values[] = {tenant, l->to ? l->address.text : NULL, *l->fate ? l->fate : NULL, l->reason, l->interval, l->rule, limit};
+    const char *values[] = {
+        tenant, l->to ? l->address.text : NULL, *l->fate ? l->fate : NULL, l->reason, l->interval, l->rule, limit};
     PGresult *r = pr_db_query(db, list_sql, 7, values);
     if (!r) {
         return PR_EXIT_FAILED;
@@ -136,7 +142,8 @@ const struct pr_command pr_command_message_list = {
     .summary = "What became of messages, newest first",
     .usage = "postrider message list [OPTION]…\n"
              "  --to ADDRESS           of one recipient: +5511999990000\n"
-             "  --state FATE[:REASON]  sent, refused, deferred, cancelled, superseded, unknown, claimed, dead, applied, duplicate;\n"
+             "  --state FATE[:REASON]  sent, refused, deferred, cancelled, superseded, unknown, claimed, dead, "
+             "applied, duplicate;\n"
              "                         refused:no_consent\n"
              "  --since 24h            decided in that time (24h), of events at most a day older\n"
              "  --rule RULE            made by this rule\n"
@@ -158,18 +165,22 @@ struct show {
 #define OF_MESSAGE "x.tenant = f.tenant and x.day = f.day and x.id = f.id"
 
 static const char show_sql[] =
-    "select c.address, f.id, f.day, f.fate, f.reason, (array['utility', 'marketing', 'authentication', 'service'])[f.category + 1], f.rule, f.type,\n"
+    "select c.address, f.id, f.day, f.fate, f.reason, (array['utility', 'marketing', 'authentication', "
+    "'service'])[f.category + 1], f.rule, f.type,\n"
     "  f.subject, f.event_at, f.at, f.answered_at, f.wamid, s.name, t.name || '/' || f.part || '/' || f.off, f.gen,\n"
-    "  (select case when x.is_asleep then 'room in the messaging limit' else x.due::text end from postrider.deferred x where " OF_MESSAGE "\n"
+    "  (select case when x.is_asleep then 'room in the messaging limit' else x.due::text end from postrider.deferred x "
+    "where " OF_MESSAGE "\n"
     "   order by x.gen desc limit 1),\n"
     "  (select t.name || '/' || l.part || '/' || l.off from postrider.dead_letter l\n"
     "   where f.state = 10 and l.topic = f.topic and l.part = f.part and l.off = f.off limit 1),\n"
     "  (select json_agg(json_build_object('attempt', x.attempt, 'at', x.at, 'outcome',\n"
     "     (array['accepted', 'retry', 'defer', 'reject', 'stop template', 'stop sender', 'unknown'])[x.kind],\n"
-    "     'reason', x.reason, 'code', x.code, 'http', x.http, 'latency_ms', x.latency_ms, 'wamid', x.wamid) order by x.attempt)\n"
+    "     'reason', x.reason, 'code', x.code, 'http', x.http, 'latency_ms', x.latency_ms, 'wamid', x.wamid) order by "
+    "x.attempt)\n"
     "   from postrider.outcome x where " OF_MESSAGE ")\n"
     "from " PR_LEDGER_DAYS "\n"
-    "cross join lateral (select * from postrider.fate y where y.tenant = $1::int and y.day = d.day and y.id = any ($2::uuid[])) f\n"
+    "cross join lateral (select * from postrider.fate y where y.tenant = $1::int and y.day = d.day and y.id = any "
+    "($2::uuid[])) f\n"
     "left join postrider.contact c on c.tenant = f.tenant and c.id = f.contact\n"
     "left join postrider.sender s on s.tenant = f.tenant and s.id = f.sender\n"
     "left join postrider.topic t on t.id = f.topic\n"
@@ -177,22 +188,26 @@ static const char show_sql[] =
 
 static const char attempts_sql[] =
     "select x.attempt, to_char(x.at, 'YYYY-MM-DD HH24:MI:SS.MS'),\n"
-    "  (array['accepted', 'retry', 'defer', 'reject', 'stop template', 'stop sender', 'unknown'])[x.kind], x.reason, nullif(x.code, 0),\n"
+    "  (array['accepted', 'retry', 'defer', 'reject', 'stop template', 'stop sender', 'unknown'])[x.kind], x.reason, "
+    "nullif(x.code, 0),\n"
     "  nullif(x.http, 0), x.latency_ms, x.wamid\n"
     "from postrider.outcome x where x.tenant = $1::int and x.id = $2::uuid and x.day = $3::date order by x.attempt";
 
 static const struct pr_column show_columns[] = {
-    {"to", PR_COLUMN_TEXT},          {"message", PR_COLUMN_TEXT},       {"day", PR_COLUMN_TEXT},          {"fate", PR_COLUMN_TEXT},
-    {"reason", PR_COLUMN_TEXT},      {"category", PR_COLUMN_TEXT},      {"rule", PR_COLUMN_TEXT},         {"type", PR_COLUMN_TEXT},
-    {"subject", PR_COLUMN_TEXT},     {"event_at", PR_COLUMN_TEXT},      {"decided_at", PR_COLUMN_TEXT},   {"answered_at", PR_COLUMN_TEXT},
-    {"wamid", PR_COLUMN_TEXT},       {"sender", PR_COLUMN_TEXT},        {"origin", PR_COLUMN_TEXT},       {"returns", PR_COLUMN_NUMBER},
-    {"waits_until", PR_COLUMN_TEXT}, {"dead_letter", PR_COLUMN_TEXT},   {"attempts", PR_COLUMN_JSON},
+    {"to", PR_COLUMN_TEXT},        {"message", PR_COLUMN_TEXT},     {"day", PR_COLUMN_TEXT},
+    {"fate", PR_COLUMN_TEXT},      {"reason", PR_COLUMN_TEXT},      {"category", PR_COLUMN_TEXT},
+    {"rule", PR_COLUMN_TEXT},      {"type", PR_COLUMN_TEXT},        {"subject", PR_COLUMN_TEXT},
+    {"event_at", PR_COLUMN_TEXT},  {"decided_at", PR_COLUMN_TEXT},  {"answered_at", PR_COLUMN_TEXT},
+    {"wamid", PR_COLUMN_TEXT},     {"sender", PR_COLUMN_TEXT},      {"origin", PR_COLUMN_TEXT},
+    {"returns", PR_COLUMN_NUMBER}, {"waits_until", PR_COLUMN_TEXT}, {"dead_letter", PR_COLUMN_TEXT},
+    {"attempts", PR_COLUMN_JSON},
 };
 enum { SHOW_COLUMNS = (int)(sizeof show_columns / sizeof show_columns[0]), SHOW_ATTEMPTS = SHOW_COLUMNS - 1 };
 
 static const struct pr_column attempt_columns[] = {
-    {"attempt", PR_COLUMN_NUMBER}, {"at", PR_COLUMN_TEXT},     {"outcome", PR_COLUMN_TEXT},      {"reason", PR_COLUMN_TEXT},
-    {"code", PR_COLUMN_NUMBER},    {"http", PR_COLUMN_NUMBER}, {"latency_ms", PR_COLUMN_NUMBER}, {"wamid", PR_COLUMN_TEXT},
+    {"attempt", PR_COLUMN_NUMBER},    {"at", PR_COLUMN_TEXT},     {"outcome", PR_COLUMN_TEXT},
+    {"reason", PR_COLUMN_TEXT},       {"code", PR_COLUMN_NUMBER}, {"http", PR_COLUMN_NUMBER},
+    {"latency_ms", PR_COLUMN_NUMBER}, {"wamid", PR_COLUMN_TEXT},
 };
 enum { ATTEMPT_COLUMNS = (int)(sizeof attempt_columns / sizeof attempt_columns[0]) };
 
@@ -226,8 +241,8 @@ static bool ids_of_rules(PGconn *db, struct show *s, const char *tenant, const c
     for (int row = 0; r && row < PQntuples(r); row++) {
         struct pr_identity identity;
         char text[PR_UUID_TEXT];
-        pr_identity_make(pr_span_of(tenant_name), pr_span_of(s->source), pr_span_of(s->id), pr_span_of(pr_db_text(r, row, 0)), 0, PR_TIME_NONE, 0,
-                         &identity);
+        pr_identity_make(pr_span_of(tenant_name), pr_span_of(s->source), pr_span_of(s->id),
+                         pr_span_of(pr_db_text(r, row, 0)), 0, PR_TIME_NONE, 0, &identity);
         pr_uuid_format(&identity.id, text);
         pr_buf_printf(&s->ids, "%s%s", row > 0 ? "," : "{", text);
     }
@@ -276,7 +291,8 @@ static enum pr_exit print_messages(PGconn *db, struct show *s, const char *tenan
         code = print_message(db, s, tenant, r, row) ? PR_EXIT_DONE : PR_EXIT_FAILED;
     }
     if (PQntuples(r) == 0) {
-        pr_error("no message of it: not read yet, refused before a message was made of it (postrider message list --state refused), a dead letter\n"
+        pr_error("no message of it: not read yet, refused before a message was made of it (postrider message list "
+                 "--state refused), a dead letter\n"
                  "  (postrider deadletter list), or older than the ledger keeps");
         code = PR_EXIT_NOTHING;
     }
@@ -318,7 +334,8 @@ const struct pr_command pr_command_message_show = {
     .verb = "show",
     .summary = "One message: its fate, why, and every attempt",
     .usage = "postrider message show --source SOURCE --id ID | --message UUID [OPTION]…\n"
-             "  --source, --id         of the event, as its publisher wrote them; finds messages of the rules that are there now\n"
+             "  --source, --id         of the event, as its publisher wrote them; finds messages of the rules that are "
+             "there now\n"
              "  --message UUID         as `postrider message list` shows it\n"
              "  --tenant TENANT        needed when there are several\n"
              "  --show-addresses       the address whole instead of masked\n"

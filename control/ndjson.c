@@ -22,19 +22,19 @@ enum fill { FILL_MORE, FILL_WAIT, FILL_END, FILL_FAILED };
 struct pr_ndjson {
     int fd;
     bool owns_fd;
-    bool is_probed;     /* whether it is gzip is known */
+    bool is_probed; /* whether it is gzip is known */
     bool is_gzip;
-    bool is_in_member;  /* gzip: between a member's header and its end */
-    bool has_pending;   /* gzip: zlib stopped because `text` was full */
-    bool is_raw_over;   /* the descriptor has no more */
-    bool is_over;       /* nothing will be added to `text` */
-    bool is_skipping;   /* inside a line that was too long */
+    bool is_in_member; /* gzip: between a member's header and its end */
+    bool has_pending;  /* gzip: zlib stopped because `text` was full */
+    bool is_raw_over;  /* the descriptor has no more */
+    bool is_over;      /* nothing will be added to `text` */
+    bool is_skipping;  /* inside a line that was too long */
     z_stream z;
     unsigned char raw[RAW_ROOM];
     size_t raw_at, raw_n;
     char text[TEXT_ROOM];
-    size_t at, n;       /* what is not yet returned stands in [at, n) */
-    size_t searched;    /* of those, bytes known to hold no newline */
+    size_t at, n;    /* what is not yet returned stands in [at, n) */
+    size_t searched; /* of those, bytes known to hold no newline */
     int64_t line;
     int64_t size;
     int64_t bytes_read;
@@ -251,14 +251,10 @@ enum pr_ndjson_status pr_ndjson_next(struct pr_ndjson *in, int wait_ms, struct p
     *text = (struct pr_span){NULL, 0};
     while (!line_in_text(in, text, &status)) {
         switch (fill(in, wait_ms)) {
-        case FILL_MORE:
-            break;
-        case FILL_WAIT:
-            return PR_NDJSON_WAIT;
-        case FILL_FAILED:
-            return PR_NDJSON_FAILED;
-        case FILL_END:
-            return in->n > in->at ? take(in, in->n - in->at, false, text) : PR_NDJSON_END;
+        case FILL_MORE: break;
+        case FILL_WAIT: return PR_NDJSON_WAIT;
+        case FILL_FAILED: return PR_NDJSON_FAILED;
+        case FILL_END: return in->n > in->at ? take(in, in->n - in->at, false, text) : PR_NDJSON_END;
         }
     }
     return status;

@@ -10,8 +10,10 @@
 #include <stdint.h>
 
 enum {
-    PR_NDJSON_LINE_MAX = 1024 * 1024, /* bytes of a line without its newline: far above a record's 64 KiB, so that a reject can be shown whole */
-    PR_NDJSON_HEAD_MAX = 64 * 1024,   /* bytes that identify an input */
+    PR_NDJSON_LINE_MAX =
+        1024 *
+        1024, /* bytes of a line without its newline: far above a record's 64 KiB, so that a reject can be shown whole */
+    PR_NDJSON_HEAD_MAX = 64 * 1024, /* bytes that identify an input */
     PR_NDJSON_ERROR_TEXT = 256,
 };
 

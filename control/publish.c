@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 enum {
-    WAIT_MS = 200,              /* how long a pipe, a pace or a full window may keep us from looking at signals and the clock */
+    WAIT_MS = 200, /* how long a pipe, a pace or a full window may keep us from looking at signals and the clock */
     RESUME_EVERY_MS = 1000,
     PROGRESS_AFTER_MS = 2000,
     PROGRESS_TERMINAL_MS = 250,
     PROGRESS_LOG_MS = 5000,
-    FLUSH_MS = 65000,           /* a little over message.timeout.ms, so that each record ends by itself */
+    FLUSH_MS = 65000, /* a little over message.timeout.ms, so that each record ends by itself */
     FLUSH_STOPPED_MS = 10000,
     ENCODED_MAX = 8 * PR_RECORD_BYTES_MAX, /* JSON may grow to seven times (core/record.h) */
 };
@@ -46,12 +46,12 @@ struct publish {
     struct pr_sink sink;
     struct pr_arena arena;
     struct pr_buf encoded;
-    int64_t put;         /* events handed over in this run */
-    int64_t events;      /* lines of this run that are not blank */
+    int64_t put;    /* events handed over in this run */
+    int64_t events; /* lines of this run that are not blank */
     int64_t start_ns, next_resume_ns, next_progress_ns;
     int64_t paced_from_ns; /* start of the pace */
     bool is_terminal;
-    bool has_progress;   /* a progress line stands on the terminal */
+    bool has_progress; /* a progress line stands on the terminal */
     bool is_failed;
 };
 
@@ -134,7 +134,8 @@ static bool fail(struct publish *p, const char *what) {
 
 /* A file has its resume file beside it; a pipe only when --resume names one, as it has no name to put it beside. */
 static void name_resume(struct publish *p) {
-    p->resume = (struct pr_resume){.topic = p->topic, .retime_text = p->retime_text ? p->retime_text : "", .retime = &p->retime};
+    p->resume = (struct pr_resume){
+        .topic = p->topic, .retime_text = p->retime_text ? p->retime_text : "", .retime = &p->retime};
     if (p->is_dry) {
         return;
     }
@@ -207,8 +208,8 @@ static void show_progress(struct publish *p, int64_t now_ns) {
     if (percent >= 0) {
         fprintf(stderr, "  %d %% of the input", percent);
     }
-    fprintf(stderr, "  %s/s  %s rejected%s", pr_count((int64_t)((double)n / seconds), rate), pr_count(p->rejects.n, rejects),
-            p->is_terminal ? "\033[K" : "\n");
+    fprintf(stderr, "  %s/s  %s rejected%s", pr_count((int64_t)((double)n / seconds), rate),
+            pr_count(p->rejects.n, rejects), p->is_terminal ? "\033[K" : "\n");
     p->has_progress = p->is_terminal;
 }
 
@@ -257,7 +258,8 @@ static void keep_pace(struct publish *p, const struct pr_record *record) {
     }
 }
 
-static bool hand_over(struct publish *p, int64_t line, enum pr_sink_format format, struct pr_span key, struct pr_span value) {
+static bool hand_over(struct publish *p, int64_t line, enum pr_sink_format format, struct pr_span key,
+                      struct pr_span value) {
     p->put++;
     if (p->is_dry) {
         return true;
@@ -265,7 +267,8 @@ static bool hand_over(struct publish *p, int64_t line, enum pr_sink_format forma
     return pr_sink_put(&p->sink, line, format, key, value) || fail(p, p->sink.error);
 }
 
-static void reject(struct publish *p, int64_t line, const char *reason, const struct pr_record_fault *fault, struct pr_span text) {
+static void reject(struct publish *p, int64_t line, const char *reason, const struct pr_record_fault *fault,
+                   struct pr_span text) {
     clear_progress(p);
     pr_rejects_add(&p->rejects, line, reason, fault, text);
     if (!p->is_dry) {
@@ -282,7 +285,8 @@ static void publish_record(struct publish *p, int64_t line, struct pr_record *re
         pr_record_encode_msgpack(record, &p->encoded);
     }
     if (p->encoded.failed || p->encoded.n > PR_RECORD_BYTES_MAX) {
-        struct pr_record_fault fault = {.text = "encoded it has more than 64 KiB: carry less in data, or try the other --format"};
+        struct pr_record_fault fault = {
+            .text = "encoded it has more than 64 KiB: carry less in data, or try the other --format"};
         reject(p, line, pr_record_status_name(PR_RECORD_TOO_LARGE), &fault, text);
         return;
     }
@@ -325,15 +329,11 @@ static bool publish_next(struct publish *p) {
     enum pr_ndjson_status status = pr_ndjson_next(p->in, WAIT_MS, &text);
     int64_t line = pr_ndjson_line(p->in);
     switch (status) {
-    case PR_NDJSON_WAIT:
-        return true;
-    case PR_NDJSON_END:
-        return false;
-    case PR_NDJSON_FAILED:
-        return fail(p, pr_ndjson_error(p->in));
+    case PR_NDJSON_WAIT: return true;
+    case PR_NDJSON_END: return false;
+    case PR_NDJSON_FAILED: return fail(p, pr_ndjson_error(p->in));
     case PR_NDJSON_LINE:
-    case PR_NDJSON_LONG:
-        break;
+    case PR_NDJSON_LONG: break;
     }
     if (line <= p->resume.line) {
         return true;
@@ -363,7 +363,8 @@ static bool publish_all(struct publish *p) {
 
 static void say_how_to_go_on(const struct publish *p) {
     if (p->resume.path) {
-        pr_error("stopped behind line %" PRId64 "; the same command goes on from there (%s)", line_done(p), p->resume.path);
+        pr_error("stopped behind line %" PRId64 "; the same command goes on from there (%s)", line_done(p),
+                 p->resume.path);
     } else {
         pr_error("stopped; nothing keeps the place, because standard input needs --resume FILE for that");
     }
@@ -376,8 +377,8 @@ static void summarize(struct publish *p) {
     printf("%s %s of %s events onto %s in %.1f s", p->is_dry ? "would publish" : "published",
            pr_count(p->is_dry ? p->put : p->sink.delivered, put), pr_count(p->events, events), p->topic, seconds);
     if (p->rejects.n > 0) {
-        printf(", %s rejected%s%s%s", pr_count(p->rejects.n, rejects), p->rejects.path ? " (" : "", p->rejects.path ? p->rejects.path : "",
-               p->rejects.path ? ")" : "");
+        printf(", %s rejected%s%s%s", pr_count(p->rejects.n, rejects), p->rejects.path ? " (" : "",
+               p->rejects.path ? p->rejects.path : "", p->rejects.path ? ")" : "");
     }
     printf("%s\n", p->is_dry ? "; nothing was sent" : "");
 }
@@ -439,7 +440,8 @@ static enum pr_exit open_and_run(struct publish *p) {
 
 static enum pr_exit publish(struct pr_call *call) {
     static struct publish p; /* some KiB of paths */
-    p = (struct publish){.topic = "postrider.events", .format_text = "msgpack", .is_terminal = isatty(STDERR_FILENO) == 1};
+    p = (struct publish){
+        .topic = "postrider.events", .format_text = "msgpack", .is_terminal = isatty(STDERR_FILENO) == 1};
     enum pr_exit code = read_options(&p, call);
     if (code != PR_EXIT_DONE) {
         return code;
@@ -468,12 +470,15 @@ const struct pr_command pr_command_publish = {
              "  --retime 1000x         play them from now on, a thousand times faster, each when its time has come\n"
              "  --rate N/s             at most so many (also N/min, N/h)\n"
              "  --rejects FILE         collect rejected lines there, with line, field and reason (NDJSON)\n"
-             "  --resume FILE          where the place is kept (FILE.ndjson.resume; needed for standard input to be resumable)\n"
+             "  --resume FILE          where the place is kept (FILE.ndjson.resume; needed for standard input to be "
+             "resumable)\n"
              "  --again                publish from the first line although the resume file says otherwise\n"
              "  --limit N              stop after N events; the same command goes on from there\n"
-             "  --raw                  publish lines that are no legal record as they are instead of rejecting them: makes dead letters,\n"
+             "  --raw                  publish lines that are no legal record as they are instead of rejecting them: "
+             "makes dead letters,\n"
              "                         for tests\n"
              "  --dry-run              check every line, publish nothing\n"
-             "The producer is idempotent and waits for all replicas. Ids and dates inside data are not changed by --retime.\n",
+             "The producer is idempotent and waits for all replicas. Ids and dates inside data are not changed by "
+             "--retime.\n",
     .run = publish,
 };

@@ -42,15 +42,15 @@ void pr_retime_apply(struct pr_retime *retime, int64_t line, struct pr_record *r
 enum { PR_RESUME_TEXT = 320 };
 
 struct pr_resume {
-    const char *path;    /* NULL: nothing is kept */
-    int64_t input_size;  /* bytes of the file as it lies on disk, -1: not a file */
-    char input_sha[65];  /* SHA-256 of the first 64 KiB of its content, hex */
+    const char *path;   /* NULL: nothing is kept */
+    int64_t input_size; /* bytes of the file as it lies on disk, -1: not a file */
+    char input_sha[65]; /* SHA-256 of the first 64 KiB of its content, hex */
     const char *topic;
-    const char *retime_text; /* "" for none */
-    struct pr_retime *retime; /* base and first time are kept too */
-    int64_t line;        /* all up to this one are on Kafka, or rejected */
+    const char *retime_text;     /* "" for none */
+    struct pr_retime *retime;    /* base and first time are kept too */
+    int64_t line;                /* all up to this one are on Kafka, or rejected */
     int64_t published, rejected; /* over all runs, for people: a crash may count the lines behind `line` twice */
-    bool is_finished;    /* the end of the input was reached */
+    bool is_finished;            /* the end of the input was reached */
 };
 
 /* Fills input_sha. */
@@ -78,7 +78,8 @@ struct pr_rejects {
 bool pr_rejects_open(struct pr_rejects *rejects, const char *path, bool is_more) PR_MUST_CHECK;
 
 /* One line of NDJSON: line, field, reason, text and the record (as JSON when it is, else as a string). The first few are shown on stderr without it. */
-void pr_rejects_add(struct pr_rejects *rejects, int64_t line, const char *reason, const struct pr_record_fault *fault, struct pr_span record);
+void pr_rejects_add(struct pr_rejects *rejects, int64_t line, const char *reason, const struct pr_record_fault *fault,
+                    struct pr_span record);
 
 /* False after a message when the file could not be written. All zero, that is never opened, is accepted. */
 bool pr_rejects_close(struct pr_rejects *rejects) PR_MUST_CHECK;
@@ -109,7 +110,8 @@ bool pr_sink_has_room(const struct pr_sink *sink);
 void pr_sink_skip(struct pr_sink *sink, int64_t line);
 
 /* Hands over one value; waits while librdkafka's queue is full. False when it was refused for good: see `error`. */
-bool pr_sink_put(struct pr_sink *sink, int64_t line, enum pr_sink_format format, struct pr_span key, struct pr_span value) PR_MUST_CHECK;
+bool pr_sink_put(struct pr_sink *sink, int64_t line, enum pr_sink_format format, struct pr_span key,
+                 struct pr_span value) PR_MUST_CHECK;
 
 /* Takes delivery reports, waiting at most `wait_ms` for one. */
 void pr_sink_poll(struct pr_sink *sink, int wait_ms);

@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    SHOWN_MAX = 10,              /* rejects on stderr; the file has all */
-    TEXT_MAX = 8 * 1024 * 1024,  /* a line of 1 MiB, each byte escaped to six at the worst */
+    SHOWN_MAX = 10,             /* rejects on stderr; the file has all */
+    TEXT_MAX = 8 * 1024 * 1024, /* a line of 1 MiB, each byte escaped to six at the worst */
 };
 
 bool pr_rejects_open(struct pr_rejects *rejects, const char *path, bool is_more) {
@@ -59,19 +59,21 @@ static void put_record(struct pr_buf *out, struct pr_span record) {
     }
 }
 
-static void show(const struct pr_rejects *rejects, int64_t line, const char *reason, const struct pr_record_fault *fault) {
+static void show(const struct pr_rejects *rejects, int64_t line, const char *reason,
+                 const struct pr_record_fault *fault) {
     if (rejects->n > SHOWN_MAX) {
         return;
     }
     if (rejects->n == SHOWN_MAX) {
-        pr_error("… further rejects are not shown%s%s", rejects->path ? "; all are in " : ", --rejects FILE collects them",
-                 rejects->path ? rejects->path : "");
+        pr_error("… further rejects are not shown%s%s",
+                 rejects->path ? "; all are in " : ", --rejects FILE collects them", rejects->path ? rejects->path : "");
         return;
     }
     pr_error("line %" PRId64 ": %s%s%s: %s", line, reason, *fault->field ? " " : "", fault->field, fault->text);
 }
 
-void pr_rejects_add(struct pr_rejects *rejects, int64_t line, const char *reason, const struct pr_record_fault *fault, struct pr_span record) {
+void pr_rejects_add(struct pr_rejects *rejects, int64_t line, const char *reason, const struct pr_record_fault *fault,
+                    struct pr_span record) {
     show(rejects, line, reason, fault);
     rejects->n++;
     if (!rejects->file) {

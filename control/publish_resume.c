@@ -67,8 +67,8 @@ static bool take_progress(struct pr_resume *resume, const json_t *root) {
     resume->published = published;
     resume->rejected = rejected;
     resume->is_finished = json_is_true(json_object_get(root, "finished"));
-    return time_of(json_object_get(root, "base"), &resume->retime->base_us)
-        && time_of(json_object_get(root, "first"), &resume->retime->first_us);
+    return time_of(json_object_get(root, "base"), &resume->retime->base_us) &&
+           time_of(json_object_get(root, "first"), &resume->retime->first_us);
 }
 
 static bool is_text(const json_t *v, const char *expected) {
@@ -81,18 +81,19 @@ static bool take_all(struct pr_resume *resume, const json_t *root, char error[PR
     if (json_integer_value(json_object_get(root, "format")) != RESUME_FORMAT) {
         return fault(error, "%s: is no resume file of this version", resume->path);
     }
-    if (!is_text(json_object_get(input, "sha256"), resume->input_sha)
-        || (json_is_integer(size) ? json_integer_value(size) : -1) != resume->input_size) {
-        return fault(error, "%s was written for another input, or the input has changed since; --again begins anew, --resume names another file",
-                     resume->path);
+    if (!is_text(json_object_get(input, "sha256"), resume->input_sha) ||
+        (json_is_integer(size) ? json_integer_value(size) : -1) != resume->input_size) {
+        return fault(
+            error, "%s was written for another input, or the input has changed since; --again begins anew, --resume names another file",
+            resume->path);
     }
     if (!is_text(json_object_get(root, "topic"), resume->topic)) {
-        return fault(error, "%s was written for topic %s; --again begins anew, --resume names another file", resume->path,
-                     json_string_value(json_object_get(root, "topic")));
+        return fault(error, "%s was written for topic %s; --again begins anew, --resume names another file",
+                     resume->path, json_string_value(json_object_get(root, "topic")));
     }
     if (!is_text(json_object_get(root, "retime"), resume->retime_text)) {
-        return fault(error, "%s was written with --retime \"%s\": give the same, or --again to begin anew", resume->path,
-                     json_string_value(json_object_get(root, "retime")));
+        return fault(error, "%s was written with --retime \"%s\": give the same, or --again to begin anew",
+                     resume->path, json_string_value(json_object_get(root, "retime")));
     }
     return take_progress(resume, root) || fault(error, "%s: is damaged; --again begins anew", resume->path);
 }
@@ -114,11 +115,12 @@ bool pr_resume_read(struct pr_resume *resume, char error[PR_RESUME_TEXT]) {
 }
 
 static json_t *resume_json(const struct pr_resume *resume) {
-    return json_pack("{s:i, s:{s:o, s:s}, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:b}", "format", RESUME_FORMAT, "input", "size",
-                     resume->input_size < 0 ? json_null() : json_integer(resume->input_size), "sha256", resume->input_sha, "topic", resume->topic,
-                     "retime", resume->retime_text, "base", time_json(resume->retime->base_us), "first", time_json(resume->retime->first_us), "line",
-                     (json_int_t)resume->line, "published", (json_int_t)resume->published, "rejected", (json_int_t)resume->rejected, "finished",
-                     (int)resume->is_finished);
+    return json_pack("{s:i, s:{s:o, s:s}, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:b}", "format", RESUME_FORMAT, "input",
+                     "size", resume->input_size < 0 ? json_null() : json_integer(resume->input_size), "sha256",
+                     resume->input_sha, "topic", resume->topic, "retime", resume->retime_text, "base",
+                     time_json(resume->retime->base_us), "first", time_json(resume->retime->first_us), "line",
+                     (json_int_t)resume->line, "published", (json_int_t)resume->published, "rejected",
+                     (json_int_t)resume->rejected, "finished", (int)resume->is_finished);
 }
 
 static bool write_whole(const char *path, const char *text, char error[PR_RESUME_TEXT]) {

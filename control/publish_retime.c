@@ -49,8 +49,7 @@ static void move_to(struct pr_record *record, int64_t us) {
 
 void pr_retime_apply(struct pr_retime *retime, int64_t line, struct pr_record *record) {
     switch (retime->mode) {
-    case PR_RETIME_NONE:
-        return;
+    case PR_RETIME_NONE: return;
     case PR_RETIME_NOW:
         pr_assert(retime->base_us != PR_TIME_NONE);
         move_to(record, retime->base_us + line);

@@ -26,10 +26,14 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 
 static rd_kafka_conf_t *producer_conf(struct pr_sink *sink, const struct pr_kafka_options *kafka) {
     static const char *const defaults[] = {
-        "linger.ms", "20", /* batches, without a wait that a person would notice */
-        "compression.codec", "lz4",
-        "queue.buffering.max.kbytes", "65536", /* bounds memory; librdkafka's own is 1 GiB */
-        "message.timeout.ms", "60000",
+        "linger.ms",
+        "20", /* batches, without a wait that a person would notice */
+        "compression.codec",
+        "lz4",
+        "queue.buffering.max.kbytes",
+        "65536", /* bounds memory; librdkafka's own is 1 GiB */
+        "message.timeout.ms",
+        "60000",
         NULL,
     };
     rd_kafka_conf_t *conf = pr_kafka_conf(kafka, defaults, RD_KAFKA_PRODUCER);
@@ -73,12 +77,9 @@ void pr_sink_skip(struct pr_sink *sink, int64_t line) {
 
 static struct pr_span content_type(enum pr_sink_format format) {
     switch (format) {
-    case PR_SINK_MSGPACK:
-        return PR_SPAN("application/cloudevents+msgpack");
-    case PR_SINK_JSON:
-        return PR_SPAN("application/cloudevents+json");
-    case PR_SINK_RAW:
-        break;
+    case PR_SINK_MSGPACK: return PR_SPAN("application/cloudevents+msgpack");
+    case PR_SINK_JSON: return PR_SPAN("application/cloudevents+json");
+    case PR_SINK_RAW: break;
     }
     return (struct pr_span){NULL, 0};
 }
@@ -88,7 +89,8 @@ static void *loose(const char *p) {
     return (void *)(uintptr_t)p;
 }
 
-static rd_kafka_resp_err_t produce(struct pr_sink *sink, uint32_t slot, struct pr_span type, struct pr_span key, struct pr_span value) {
+static rd_kafka_resp_err_t produce(struct pr_sink *sink, uint32_t slot, struct pr_span type, struct pr_span key,
+                                   struct pr_span value) {
     rd_kafka_headers_t *headers = NULL;
     rd_kafka_vu_t vu[6] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = sink->topic},
@@ -115,7 +117,8 @@ static rd_kafka_resp_err_t produce(struct pr_sink *sink, uint32_t slot, struct p
     return code;
 }
 
-bool pr_sink_put(struct pr_sink *sink, int64_t line, enum pr_sink_format format, struct pr_span key, struct pr_span value) {
+bool pr_sink_put(struct pr_sink *sink, int64_t line, enum pr_sink_format format, struct pr_span key,
+                 struct pr_span value) {
     uint32_t slot = pr_tracker_deliver(&sink->tracker, line);
     for (;;) {
         rd_kafka_resp_err_t code = produce(sink, slot, content_type(format), key, value);

@@ -76,7 +76,8 @@ static json_t *collect(struct status *s) {
     const json_t *in = json_object_get(root, "events_in");
     /* Offsets have no time, so a part of the ledger cannot be held against them. */
     bool is_comparable = json_is_integer(in) && !*s->interval;
-    json_object_set_new(root, "unaccounted", is_comparable ? json_integer(json_integer_value(in) - pr_status_sum(root)) : json_null());
+    json_object_set_new(root, "unaccounted",
+                        is_comparable ? json_integer(json_integer_value(in) - pr_status_sum(root)) : json_null());
     json_object_set_new(root, "lag", lag ? lag : json_array());
     if (!is_read) {
         json_decref(root);
@@ -134,7 +135,8 @@ const struct pr_command pr_command_status = {
     .usage = "postrider status [OPTION]…\n"
              "  --json                 one JSON object; events_in and unaccounted are null when Kafka is not named\n"
              "  --watch                again every two seconds until Ctrl-C\n"
-             "  --since 24h            only what was decided in that time, of events at most a day older: quick on a large ledger, where\n"
+             "  --since 24h            only what was decided in that time, of events at most a day older: quick on a "
+             "large ledger, where\n"
              "                         otherwise every row is counted\n" PR_KAFKA_USAGE
              "  --group GROUP          the dispatchers' consumer group (postrider-dispatcher)\n"
              "  --topics A,B           the topics they read (postrider.events)\n",

@@ -11,8 +11,10 @@
  */
 static const char fates_sql[] =
     "with since as (select coalesce(postrider.clock() - $1::interval, '-infinity') as at,\n"
-    "                      coalesce(((postrider.clock() - $1::interval) at time zone 'UTC')::date - 1, '-infinity') as day)\n"
-    "select f.fate, coalesce(f.reason, case when f.state = 5 then 'redriven' else '' end), count(*) from postrider.fate f\n"
+    "                      coalesce(((postrider.clock() - $1::interval) at time zone 'UTC')::date - 1, '-infinity') as "
+    "day)\n"
+    "select f.fate, coalesce(f.reason, case when f.state = 5 then 'redriven' else '' end), count(*) from "
+    "postrider.fate f\n"
     "where f.day >= (select day from since) and f.at >= (select at from since) and f.fate <> 'dead' group by 1, 2\n"
     "union all\n"
     "select a.kind, case a.kind when 'refused' then a.reason else '' end, count(*) from postrider.aside a\n"
@@ -24,7 +26,8 @@ static const char fates_sql[] =
 static const char pools_sql[] =
     "select tenant, portfolio, tier, people_now, people_max, reserve_pct from capacity.pool order by tenant, portfolio";
 
-static const char dispatchers_sql[] = "select name, host, epoch, is_alive, started_at from capacity.dispatcher order by is_alive desc, name";
+static const char dispatchers_sql[] =
+    "select name, host, epoch, is_alive, started_at from capacity.dispatcher order by is_alive desc, name";
 
 /* How a fate's name becomes a key; `by_reason` says that it has one number a reason. */
 static const struct fate_key {
@@ -84,8 +87,9 @@ static bool read_pools(PGconn *db, json_t *root) {
     json_t *pools = json_array();
     for (int row = 0; r && row < PQntuples(r); row++) {
         json_t *max = PQgetisnull(r, row, 4) ? json_null() : json_integer(pr_db_int(r, row, 4));
-        json_array_append_new(pools, json_pack("{s:s, s:s, s:s, s:I, s:o, s:I}", "tenant", pr_db_text(r, row, 0), "portfolio", pr_db_text(r, row, 1),
-                                               "tier", pr_db_text(r, row, 2), "used", (json_int_t)pr_db_int(r, row, 3), "limit", max,
+        json_array_append_new(pools, json_pack("{s:s, s:s, s:s, s:I, s:o, s:I}", "tenant", pr_db_text(r, row, 0),
+                                               "portfolio", pr_db_text(r, row, 1), "tier", pr_db_text(r, row, 2),
+                                               "used", (json_int_t)pr_db_int(r, row, 3), "limit", max,
                                                "reserve_percent", (json_int_t)pr_db_int(r, row, 5)));
     }
     json_object_set_new(root, "pools", pools);
@@ -97,9 +101,10 @@ static bool read_dispatchers(PGconn *db, json_t *root) {
     PGresult *r = pr_db_query(db, dispatchers_sql, 0, NULL);
     json_t *dispatchers = json_array();
     for (int row = 0; r && row < PQntuples(r); row++) {
-        json_array_append_new(dispatchers, json_pack("{s:s, s:s, s:I, s:b, s:s}", "name", pr_db_text(r, row, 0), "host", pr_db_text(r, row, 1),
-                                                     "epoch", (json_int_t)pr_db_int(r, row, 2), "alive", (int)pr_db_bool(r, row, 3), "started_at",
-                                                     pr_db_text(r, row, 4)));
+        json_array_append_new(dispatchers,
+                              json_pack("{s:s, s:s, s:I, s:b, s:s}", "name", pr_db_text(r, row, 0), "host",
+                                        pr_db_text(r, row, 1), "epoch", (json_int_t)pr_db_int(r, row, 2), "alive",
+                                        (int)pr_db_bool(r, row, 3), "started_at", pr_db_text(r, row, 4)));
     }
     json_object_set_new(root, "dispatchers", dispatchers);
     PQclear(r);
@@ -119,7 +124,8 @@ bool pr_status_fates(PGconn *db, const char *since, json_t *root) {
     if (!pr_db_run(db, "begin isolation level repeatable read read only")) {
         return false;
     }
-    bool is_read = count_fates(db, since, root) && read_pools(db, root) && read_dispatchers(db, root) && read_ahead(db, root);
+    bool is_read =
+        count_fates(db, since, root) && read_pools(db, root) && read_dispatchers(db, root) && read_ahead(db, root);
     return pr_db_run(db, is_read ? "commit" : "rollback") && is_read;
 }
 
@@ -131,7 +137,8 @@ json_int_t pr_status_sum(const json_t *root) {
             continue;
         }
         sum += json_integer_value(v); /* 0 for an object */
-        for (void *at = json_object_iter((json_t *)(uintptr_t)v); at; at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
+        for (void *at = json_object_iter((json_t *)(uintptr_t)v); at;
+             at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
             sum += json_integer_value(json_object_iter_value(at));
         }
     }

@@ -41,8 +41,9 @@ static json_int_t add_partition(rd_kafka_t *client, const rd_kafka_topic_partiti
     }
     bool is_committed = tp->offset >= 0; /* RD_KAFKA_OFFSET_INVALID: the group has committed nothing here */
     int64_t next = is_committed && tp->offset > low ? tp->offset : low;
-    json_array_append_new(lag, json_pack("{s:s, s:i, s:I, s:I, s:o, s:I}", "topic", tp->topic, "partition", (int)tp->partition, "low", (json_int_t)low,
-                                         "high", (json_int_t)high, "committed", is_committed ? json_integer(tp->offset) : json_null(), "lag",
+    json_array_append_new(lag, json_pack("{s:s, s:i, s:I, s:I, s:o, s:I}", "topic", tp->topic, "partition",
+                                         (int)tp->partition, "low", (json_int_t)low, "high", (json_int_t)high,
+                                         "committed", is_committed ? json_integer(tp->offset) : json_null(), "lag",
                                          (json_int_t)(high > next ? high - next : 0)));
     return next - low;
 }

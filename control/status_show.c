@@ -38,7 +38,7 @@ static void show_reasons(FILE *out, const char *name, json_t *reasons) {
     if (json_object_size(reasons) == 0) {
         fprintf(out, "  %-13s %-40s %12d\n", name, "", 0);
     }
-    json_object_foreach(reasons, reason, n) {
+    json_object_foreach (reasons, reason, n) {
         show_line(out, first, reason, n);
         first = "";
     }
@@ -71,7 +71,7 @@ static void show_lag(const json_t *root, FILE *out) {
     json_t *p;
     char text[PR_COUNT_TEXT];
     pr_table_init(&table, columns, sizeof columns / sizeof columns[0]);
-    json_array_foreach(json_object_get(root, "lag"), i, p) {
+    json_array_foreach (json_object_get(root, "lag"), i, p) {
         pr_table_text(&table, json_string_value(json_object_get(p, "topic")));
         for (size_t c = 1; c < sizeof columns / sizeof columns[0]; c++) {
             pr_table_text(&table, number(json_object_get(p, columns[c].name), text));
@@ -87,24 +87,27 @@ static void show_pools(const json_t *root, FILE *out) {
     json_t *p;
     char used[PR_COUNT_TEXT], limit[PR_COUNT_TEXT];
     fputc('\n', out);
-    json_array_foreach(json_object_get(root, "pools"), i, p) {
+    json_array_foreach (json_object_get(root, "pools"), i, p) {
         const json_t *max = json_object_get(p, "limit");
-        fprintf(out, "messaging limit  %s %s (%s): %s of %s people in 24 h\n", json_string_value(json_object_get(p, "tenant")),
-                json_string_value(json_object_get(p, "portfolio")), json_string_value(json_object_get(p, "tier")),
-                number(json_object_get(p, "used"), used), json_is_integer(max) ? number(max, limit) : "unlimited");
+        fprintf(out, "messaging limit  %s %s (%s): %s of %s people in 24 h\n",
+                json_string_value(json_object_get(p, "tenant")), json_string_value(json_object_get(p, "portfolio")),
+                json_string_value(json_object_get(p, "tier")), number(json_object_get(p, "used"), used),
+                json_is_integer(max) ? number(max, limit) : "unlimited");
     }
 }
 
 static void show_processes(const json_t *root, FILE *out) {
     size_t i;
     json_t *d;
-    json_array_foreach(json_object_get(root, "dispatchers"), i, d) {
-        fprintf(out, "dispatcher       %s on %s: %s since %s, start %" JSON_INTEGER_FORMAT "\n", json_string_value(json_object_get(d, "name")),
-                json_string_value(json_object_get(d, "host")), json_is_true(json_object_get(d, "alive")) ? "alive" : "not alive",
+    json_array_foreach (json_object_get(root, "dispatchers"), i, d) {
+        fprintf(out, "dispatcher       %s on %s: %s since %s, start %" JSON_INTEGER_FORMAT "\n",
+                json_string_value(json_object_get(d, "name")), json_string_value(json_object_get(d, "host")),
+                json_is_true(json_object_get(d, "alive")) ? "alive" : "not alive",
                 json_string_value(json_object_get(d, "started_at")), json_integer_value(json_object_get(d, "epoch")));
     }
     json_int_t ahead = json_integer_value(json_object_get(root, "partition_days_ahead"));
-    fprintf(out, "ledger           partitions for %" JSON_INTEGER_FORMAT " days ahead%s\n", ahead, ahead < 2 ? ": too few, is a dispatcher running?" : "");
+    fprintf(out, "ledger           partitions for %" JSON_INTEGER_FORMAT " days ahead%s\n", ahead,
+            ahead < 2 ? ": too few, is a dispatcher running?" : "");
 }
 
 void pr_status_show(const json_t *root, FILE *out) {

@@ -11,7 +11,8 @@
 enum { LIST_MAX = 1000000 };
 
 static const char list_sql[] =
-    "select c.address, to_char(f.at, 'YYYY-MM-DD HH24:MI:SS'), (array['utility', 'marketing', 'authentication', 'service'])[f.category + 1], f.rule,\n"
+    "select c.address, to_char(f.at, 'YYYY-MM-DD HH24:MI:SS'), (array['utility', 'marketing', 'authentication', "
+    "'service'])[f.category + 1], f.rule,\n"
     "  f.subject, s.name, f.reason, f.attempt, f.resends, to_char(s.receipt_at, 'YYYY-MM-DD HH24:MI:SS'), f.id\n"
     "from postrider.fate f\n"
     "left join postrider.contact c on c.tenant = f.tenant and c.id = f.contact\n"
@@ -19,9 +20,10 @@ static const char list_sql[] =
     "where f.tenant = $1::int and f.state = 4 and f.fate = 'unknown' order by f.at limit $2::bigint";
 
 static const struct pr_column list_columns[] = {
-    {"to", PR_COLUMN_TEXT},       {"since", PR_COLUMN_TEXT},     {"category", PR_COLUMN_TEXT},   {"rule", PR_COLUMN_TEXT},
-    {"subject", PR_COLUMN_TEXT},  {"sender", PR_COLUMN_TEXT},    {"reason", PR_COLUMN_TEXT},     {"attempts", PR_COLUMN_NUMBER},
-    {"resent", PR_COLUMN_NUMBER}, {"last_receipt", PR_COLUMN_TEXT}, {"message", PR_COLUMN_TEXT},
+    {"to", PR_COLUMN_TEXT},           {"since", PR_COLUMN_TEXT},      {"category", PR_COLUMN_TEXT},
+    {"rule", PR_COLUMN_TEXT},         {"subject", PR_COLUMN_TEXT},    {"sender", PR_COLUMN_TEXT},
+    {"reason", PR_COLUMN_TEXT},       {"attempts", PR_COLUMN_NUMBER}, {"resent", PR_COLUMN_NUMBER},
+    {"last_receipt", PR_COLUMN_TEXT}, {"message", PR_COLUMN_TEXT},
 };
 enum { LIST_COLUMNS = (int)(sizeof list_columns / sizeof list_columns[0]) };
 
@@ -62,10 +64,8 @@ static enum pr_exit print_list(PGconn *db, struct unknown *u) {
 static enum pr_exit list(struct pr_call *call) {
     struct unknown u = {.limit = 50};
     const struct pr_option options[] = {
-        {"tenant", PR_OPTION_TEXT, &u.tenant, 0, 0},
-        {"limit", PR_OPTION_INT, &u.limit, 1, LIST_MAX},
-        {"json", PR_OPTION_FLAG, &u.is_json, 0, 0},
-        {"show-addresses", PR_OPTION_FLAG, &u.is_shown, 0, 0},
+        {"tenant", PR_OPTION_TEXT, &u.tenant, 0, 0}, {"limit", PR_OPTION_INT, &u.limit, 1, LIST_MAX},
+        {"json", PR_OPTION_FLAG, &u.is_json, 0, 0},  {"show-addresses", PR_OPTION_FLAG, &u.is_shown, 0, 0},
         {NULL, PR_OPTION_FLAG, NULL, 0, 0},
     };
     if (!pr_call_options(call, options, 0, 0)) {
@@ -86,18 +86,20 @@ const struct pr_command pr_command_unknown_list = {
              "  --limit N              at most so many (50)\n"
              "  --show-addresses       addresses whole instead of masked\n"
              "  --json                 an object a line\n"
-             "A receipt settles them by itself. Without one, utility and authentication messages are resent once while receipts of their sender\n"
+             "A receipt settles them by itself. Without one, utility and authentication messages are resent once while "
+             "receipts of their sender\n"
              "arrive; marketing never is.\n",
     .run = list,
 };
 
 /* ---- resolve ---- */
 
-static const char find_sql[] =
-    "select f.day, f.fate, f.rule, f.attempt, exists (select from postrider.deferred x where x.tenant = f.tenant and x.day = f.day and x.id = f.id)\n"
-    "from " PR_LEDGER_DAYS "\n"
-    "cross join lateral (select * from postrider.fate y where y.tenant = $1::int and y.day = d.day and y.id = $2::uuid) f\n"
-    "order by f.fate = 'unknown' desc limit 1";
+static const char find_sql[] = "select f.day, f.fate, f.rule, f.attempt, exists (select from postrider.deferred x "
+                               "where x.tenant = f.tenant and x.day = f.day and x.id = f.id)\n"
+                               "from " PR_LEDGER_DAYS "\n"
+                               "cross join lateral (select * from postrider.fate y where y.tenant = $1::int and y.day "
+                               "= d.day and y.id = $2::uuid) f\n"
+                               "order by f.fate = 'unknown' desc limit 1";
 
 static const char *what_of(const struct unknown *u) {
     if (u->is_accepted + u->is_lost + u->is_resent != 1) {
@@ -107,7 +109,9 @@ static const char *what_of(const struct unknown *u) {
 }
 
 static const char *consequence_of(const struct unknown *u) {
-    return u->is_accepted ? "counts as sent" : u->is_lost ? "counts as refused, reason resolved_lost" : "will be sent again";
+    return u->is_accepted ? "counts as sent"
+           : u->is_lost   ? "counts as refused, reason resolved_lost"
+                          : "will be sent again";
 }
 
 static enum pr_exit resolve_found(PGconn *db, const struct unknown *u, const char *id, const PGresult *found) {
@@ -154,12 +158,9 @@ static enum pr_exit resolve(struct pr_call *call) {
     struct unknown u = {.limit = 0};
     struct pr_uuid uuid;
     const struct pr_option options[] = {
-        {"tenant", PR_OPTION_TEXT, &u.tenant, 0, 0},
-        {"accepted", PR_OPTION_FLAG, &u.is_accepted, 0, 0},
-        {"lost", PR_OPTION_FLAG, &u.is_lost, 0, 0},
-        {"resend", PR_OPTION_FLAG, &u.is_resent, 0, 0},
-        {"dry-run", PR_OPTION_FLAG, &u.is_dry, 0, 0},
-        {NULL, PR_OPTION_FLAG, NULL, 0, 0},
+        {"tenant", PR_OPTION_TEXT, &u.tenant, 0, 0},  {"accepted", PR_OPTION_FLAG, &u.is_accepted, 0, 0},
+        {"lost", PR_OPTION_FLAG, &u.is_lost, 0, 0},   {"resend", PR_OPTION_FLAG, &u.is_resent, 0, 0},
+        {"dry-run", PR_OPTION_FLAG, &u.is_dry, 0, 0}, {NULL, PR_OPTION_FLAG, NULL, 0, 0},
     };
     if (!pr_call_options(call, options, 1, 1)) {
         return PR_EXIT_USAGE;

@@ -135,10 +135,49 @@ static void stop(struct dispatcher *d) {
     pr_log_info("stopped", "name=%s", d->process->opt->dispatch.name);
 }
 
+static void set_log(struct pr_process *process, const struct pr_options *opt) {
+    static const enum pr_log_level levels[] = {PR_LOG_DEBUG, PR_LOG_INFO, PR_LOG_WARN, PR_LOG_ERROR};
+    pr_log_init(levels[opt->log.level], opt->log.format == PR_OPT_LOG_JSON ? PR_LOG_JSON : PR_LOG_LOGFMT, STDERR_FILENO);
+    atomic_store(&process->shows_addresses, opt->log.addresses == PR_OPT_ADDRESSES_FULL);
+}
+
+/* What was given at the start, so that SIGHUP can read it again. */
+struct command_line {
+    int argc;
+    char **argv;
+    struct pr_conf *conf; /* of the running options */
+};
+
+static void tell_change(void *arg, const struct pr_conf_row *row) {
+    (void)arg;
+    pr_log_info("option_changed", "option=%s text=%s", row->name,
+                (row->flags & PR_CONF_RELOADABLE) ? "in force" : "needs a restart: the running value stays");
+}
+
+/* SIGHUP: the log's options take effect; others are named. A file with faults changes nothing. */
+static void reload(struct pr_process *process, const struct command_line *line) {
+    struct pr_options fresh;
+    struct pr_conf conf;
+    struct pr_buf out;
+    pr_buf_init(&out, PR_OUT_MAX);
+    if (pr_options_load(&fresh, &conf, line->argc, line->argv, environ, &out) == PR_OPTIONS_RUN) {
+        set_log(process, &fresh);
+        (void)pr_conf_diff(line->conf, &conf, tell_change, NULL);
+        pr_log_info("reloaded", "name=%s", process->opt->dispatch.name);
+    } else {
+        pr_log_error("reload_failed", "text=%s", pr_buf_text(&out));
+    }
+    pr_conf_free(&conf);
+    pr_buf_free(&out);
+}
+
 /* A second signal does not wait for anything. */
-static void wait_for_signal(const sigset_t *signals, struct pr_process *process) {
+static void wait_for_signal(const sigset_t *signals, struct pr_process *process, const struct command_line *line) {
     int got = 0;
-    while (sigwait(signals, &got) != 0) {
+    while (sigwait(signals, &got) != 0 || got == SIGHUP) {
+        if (got == SIGHUP) {
+            reload(process, line);
+        }
     }
     pr_log_info("stopping", "signal=%d drain_ms=%lld", got, (long long)process->opt->dispatch.drain_timeout_ms);
     struct sigaction hard = {.sa_handler = SIG_DFL};
@@ -147,25 +186,20 @@ static void wait_for_signal(const sigset_t *signals, struct pr_process *process)
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-static int run(struct pr_process *process) {
+static int run(struct pr_process *process, const struct command_line *line) {
     struct dispatcher d = {.process = process};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
     if (!start(&d)) {
         _exit(PR_EXIT_FAILED); /* threads may be running: nothing was claimed, so nothing is lost */
     }
-    wait_for_signal(&signals, process);
+    wait_for_signal(&signals, process, line);
     stop(&d);
     return 0;
-}
-
-static void set_log(const struct pr_options *opt) {
-    static const enum pr_log_level levels[] = {PR_LOG_DEBUG, PR_LOG_INFO, PR_LOG_WARN, PR_LOG_ERROR};
-    pr_log_init(levels[opt->log.level], opt->log.format == PR_OPT_LOG_JSON ? PR_LOG_JSON : PR_LOG_LOGFMT, STDERR_FILENO);
 }
 
 int main(int argc, char **argv) {
@@ -188,12 +222,12 @@ int main(int argc, char **argv) {
         status = PR_EXIT_USAGE;
         break;
     case PR_OPTIONS_CHECK_CONFIG:
-        set_log(&options);
+        set_log(&process, &options);
         status = pr_check_config(&process, stdout) == 0 ? 0 : PR_EXIT_FAILED;
         break;
     case PR_OPTIONS_RUN:
-        set_log(&options);
-        status = run(&process);
+        set_log(&process, &options);
+        status = run(&process, &(struct command_line){argc, argv, &conf});
         break;
     }
     curl_global_cleanup();

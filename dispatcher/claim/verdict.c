@@ -57,7 +57,7 @@ static bool is_touched(const struct pr_lane *lane, int64_t contact, int64_t sent
     return false;
 }
 
-static bool render(struct pr_job *job) {
+static bool render(const struct pr_lane *lane, struct pr_job *job) {
     struct pr_span locale = job->record.locale.n > 0 ? job->record.locale
                             : job->locale.n > 0      ? job->locale
                                                      : job->tenant->locale;
@@ -72,7 +72,9 @@ static bool render(struct pr_job *job) {
         pr_render_fill(job->choice.tpl, job->rule, &job->record, locale, &job->arena, &filled, &fault);
     if (status != PR_RENDER_OK) {
         job->aside_reason = pr_render_status_name(status);
-        pr_log_info("refused", "message_type=%.*s reason=%s param=%s text=%s", PR_SPAN_ARG(job->record.type),
+        char to[PR_ADDRESS_MAX + 1];
+        pr_process_address(lane->process, pr_span_make(job->to.text, job->to.n), to);
+        pr_log_info("refused", "message_type=%.*s to=%s reason=%s param=%s text=%s", PR_SPAN_ARG(job->record.type), to,
                     job->aside_reason, fault.param, fault.text);
         return false;
     }
@@ -94,7 +96,7 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
     job->lane_sender = entry;
     if (job->is_dropped || job->is_regated || !entry || is_touched(lane, job->contact, sent_ns)) {
         pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, job->is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
-    } else if (!render(job)) {
+    } else if (!render(lane, job)) {
         job->gives_back = true;
         count(lane, job, "refused", job->aside_reason);
         pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);

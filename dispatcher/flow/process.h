@@ -3,6 +3,7 @@
 #define PR_FLOW_PROCESS_H
 
 #include "base/metric.h"
+#include "core/address.h"
 #include "options.h"
 #include "flow/shape.h"
 
@@ -29,13 +30,17 @@ struct pr_process {
     _Atomic int64_t lease_end_ns; /* CLOCK_BOOTTIME: 3 s before the lease ends by our own count; 0: no lease */
     _Atomic int64_t db_ahead_us;  /* the database's clock (postrider.clock()) minus CLOCK_REALTIME */
     _Atomic bool is_stopping;
-    _Atomic int32_t on_wire; /* requests that curl has, of all lanes */
+    _Atomic bool shows_addresses; /* log.addresses = full */
+    _Atomic int32_t on_wire;      /* requests that curl has, of all lanes */
     struct pr_shapes shapes;
     struct pr_metrics *metrics;
 };
 
 /* Whether our lease still holds, by the clock read now. */
 bool pr_process_has_lease(const struct pr_process *process);
+
+/* An address as logs may show it: masked unless log.addresses says otherwise. */
+void pr_process_address(const struct pr_process *process, struct pr_span address, char out[PR_ADDRESS_MAX + 1]);
 
 /* The database's now, as far as we know: microseconds since 1970. */
 int64_t pr_process_db_now_us(const struct pr_process *process);

@@ -34,8 +34,9 @@ static void count(struct pr_lane *lane, const struct pr_job *job, const char *fa
 }
 
 static void park(struct pr_lane *lane, struct pr_job *job, int16_t state, int64_t wait_us) {
-    count(lane, job, state == PR_STATE_UNKNOWN ? "unknown" : "deferred", job->outcome.reason);
-    pr_job_park(job, state, job->outcome.reason, PR_TIME_NONE, wait_us / 1000);
+    bool is_unknown = state == PR_STATE_UNKNOWN;
+    count(lane, job, is_unknown ? "unknown" : "deferred", job->outcome.reason);
+    pr_job_park(job, state, is_unknown ? "unknown" : job->outcome.reason, PR_TIME_NONE, wait_us / 1000);
     pr_lane_settle(lane, job, PR_WRITE_PARK | PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
 }
 
@@ -124,6 +125,21 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
     }
 }
 
+/* One line an attempt; those that were simply accepted only with log.level = debug. */
+static void log_attempt(const struct pr_lane *lane, const struct pr_job *job) {
+    enum pr_log_level level = job->outcome.kind == PR_OUTCOME_ACCEPTED ? PR_LOG_DEBUG : PR_LOG_INFO;
+    if (!pr_log_enabled(level)) {
+        return;
+    }
+    char id[PR_UUID_TEXT], to[PR_ADDRESS_MAX + 1];
+    pr_uuid_format(&job->identity.id, id);
+    pr_process_address(lane->process, pr_span_make(job->to.text, job->to.n), to);
+    pr_log(level, "attempt",
+           "message=%s to=%s sender=%.*s attempt=%d outcome=%s reason=%s code=%d http=%d latency_ms=%d", id, to,
+           PR_SPAN_ARG(job->sender->name), job->attempt, pr_outcome_kind_name(job->outcome.kind), job->outcome.reason,
+           job->outcome.code, job->http_status, job->latency_ms);
+}
+
 static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
     struct pr_lane *lane = arg;
     struct pr_job *job = job_arg;
@@ -136,9 +152,7 @@ static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
         return;
     }
     pr_outcome_classify(answer, &job->outcome);
-    if (job->outcome.kind == PR_OUTCOME_UNKNOWN) {
-        job->outcome.reason = "unknown";
-    }
+    log_attempt(lane, job);
     pr_metric_observe(lane->metric, PR_METRIC_LATENCY, 0, took_us);
     pr_metric_add(lane->metric, PR_METRIC_OUTCOMES, (uint32_t)job->outcome.kind, 1);
     act(lane, job);

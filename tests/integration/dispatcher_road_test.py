@@ -109,7 +109,7 @@ class Road(road.RoadCase):
         status, page = r.page("/readyz")
         self.assertEqual((status, "lease held" in page, "partitions 4" in page), (200, True, True), page)
         self.assertEqual(r.page("/nonsense")[0], 404)
-        self.assertEqual(r.count("select sum(n) from postrider.stat_minute where fate = 'sent'"), 20)
+        env.wait_until(lambda: r.count("select sum(n) from postrider.stat_minute where fate = 'sent'") == 20, 3, "the roll-up has them")
         self.assertEqual(r.count("select sum(n) from capacity.minute where fate = 'sent'"), 20)
         process.signal(signal.SIGTERM)
         self.assertEqual(process.stop(), 0)

