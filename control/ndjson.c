@@ -25,7 +25,6 @@ struct pr_ndjson {
     bool is_probed; /* whether it is gzip is known */
     bool is_gzip;
     bool is_in_member; /* gzip: between a member's header and its end */
-    bool has_pending;  /* gzip: zlib stopped because `text` was full */
     bool is_raw_over;  /* the descriptor has no more */
     bool is_over;      /* nothing will be added to `text` */
     bool is_skipping;  /* inside a line that was too long */
@@ -146,7 +145,6 @@ static enum fill unpack(struct pr_ndjson *in) {
     int result = inflate(&in->z, Z_NO_FLUSH);
     in->raw_at = in->raw_n - in->z.avail_in;
     in->n = TEXT_ROOM - in->z.avail_out;
-    in->has_pending = in->z.avail_out == 0;
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
         return fail(in, in->z.msg ? in->z.msg : "the gzip stream is broken");
     }
@@ -157,7 +155,7 @@ static enum fill unpack(struct pr_ndjson *in) {
 }
 
 static enum fill fill_gzip(struct pr_ndjson *in, int wait_ms) {
-    if (in->raw_at == in->raw_n && !in->has_pending) {
+    if (in->raw_at == in->raw_n) {
         enum fill got = read_raw(in, wait_ms);
         if (got == FILL_END && in->is_in_member) {
             return fail(in, "the gzip stream is cut off before its end");

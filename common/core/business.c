@@ -1,7 +1,6 @@
 /* Look-ups over a business's rules, templates and senders; the same for whoever sends and whoever only asks what would be sent. */
 #include "core/business.h"
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 const struct pr_rule *pr_tenant_rule(const struct pr_tenant *tenant, struct pr_span type, int *rank) {

@@ -38,11 +38,16 @@ begin
         v_verdict := postrider.verdict_v1(coalesce(m.state, 0::smallint), coalesce(m.gen, 0), j.gen, v_own,
             m.state = 1 and postrider.is_alive_v1(m.owner, m.epoch), v_resend, v_definite);
         ord := j.ord; verdict := v_verdict; reason := m.reason;
-        attempt := coalesce(m.attempt, 0); tries := coalesce(m.tries, 0);
+        attempt := case when v_found then greatest(m.attempt, (select max(o.attempt) from postrider.outcome o
+                                                               where o.tenant = p_tenant and o.day = p_day and o.id = j.id)) else 0 end;
+        tries := coalesce(m.tries, 0);
         resends := coalesce(m.resends, 0::smallint);
+        -- Our own claim, whose answer never reached the lane: nothing was handed over, so it is decided by what holds now.
+        if v_verdict = 11 and m.state = 1 then
+            v_verdict := 0;
+            verdict := 0;
+        end if;
         if v_verdict = 0 then
-            attempt := greatest(m.attempt, (select max(o.attempt) from postrider.outcome o
-                                            where o.tenant = p_tenant and o.day = p_day and o.id = j.id));
             resends := m.resends + (m.state = 4)::int::smallint;
             update postrider.message x
             set state = j.state, reason = j.reason, owner = p_owner, epoch = p_epoch, claim_no = j.claim_no, pool = p_pool,
@@ -50,17 +55,17 @@ begin
             where x.tenant = p_tenant and x.day = p_day and x.id = j.id;
             reason := j.reason;
         elsif v_verdict = 11 then
-            verdict := case m.state when 1 then 1 when 7 then 3 when 8 then 4 when 9 then 5 else 2 end;
+            verdict := case m.state when 7 then 3 when 8 then 4 when 9 then 5 else 2 end;
         end if;
         if j.gen > 0 then
             if verdict = 0 and j.state = 1 then
-                update postrider.deferred d set taken_owner = p_owner, taken_epoch = p_epoch
+                update postrider.deferred d set taken_owner = p_owner, taken_epoch = p_epoch, pool = p_pool, is_asleep = false
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 0 and j.state = 3 then
                 update postrider.deferred d
-                set taken_owner = null, taken_epoch = null, reason = j.reason, due = j.until
+                set taken_owner = null, taken_epoch = null, reason = j.reason, due = j.until, pool = p_pool, is_asleep = false
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
-            elsif verdict in (0, 2, 10) or (verdict = 9 and j.expiry <= v_now) then
+            elsif verdict in (0, 2) or (verdict = 9 and j.expiry <= v_now) then
                 delete from postrider.deferred d
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 9 then
@@ -229,14 +234,18 @@ begin
                 i := v_ask[i];
                 v_verdict[i] := 6; v_reason[i] := 'quota'; v_until[i] := null;
             end loop;
-            update postrider.message m set state = 3, reason = 'quota'
-            from unnest(v_got.o_denied) as u (k)
-            where m.tenant = p_tenant and m.day = p_day and m.id = p_id[v_ask[u.k]];
-            update postrider.deferred d
-            set taken_owner = null, taken_epoch = null, reason = 'quota', is_asleep = true, due = coalesce(p_expiry[v_ask[u.k]], 'infinity')
-            from unnest(v_got.o_denied) as u (k)
-            where p_gen[v_ask[u.k]] > 0 and d.tenant = p_tenant and d.day = p_day and d.id = p_id[v_ask[u.k]]
-              and d.gen = p_gen[v_ask[u.k]];
+            -- One row at a time: on a partition that was never analysed a join of the whole batch becomes a scan of it, under the pool's lock.
+            foreach i in array v_got.o_denied loop
+                i := v_ask[i];
+                update postrider.message m set state = 3, reason = 'quota'
+                where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
+                if p_gen[i] > 0 then
+                    update postrider.deferred d
+                    set taken_owner = null, taken_epoch = null, reason = 'quota', is_asleep = true, pool = p_pool,
+                        due = coalesce(p_expiry[i], 'infinity')
+                    where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
+                end if;
+            end loop;
         end if;
     end if;
 

@@ -54,7 +54,8 @@ end $$;
 
 -- contact.updated: only if later than what is stored; null leaves a field alone.
 create or replace function postrider.contact_v1(
-    p_tenant int, p_address text, p_at timestamptz, p_locale text, p_zone text, p_tags text[], p_is_suppressed boolean, p_window_until timestamptz)
+    p_tenant int, p_address text, p_event uuid, p_at timestamptz, p_locale text, p_zone text, p_tags text[], p_is_suppressed boolean,
+    p_window_until timestamptz)
     returns void language plpgsql volatile as $$
 declare
     v_contact bigint := postrider.contact_of_v1(p_tenant, p_address);
@@ -64,8 +65,8 @@ begin
     select c.is_suppressed into v_was from postrider.contact c where c.tenant = p_tenant and c.id = v_contact for update;
     update postrider.contact c
     set locale = coalesce(p_locale, c.locale), zone = coalesce(p_zone, c.zone), tags = coalesce(p_tags, c.tags),
-        is_suppressed = coalesce(p_is_suppressed, c.is_suppressed), window_until = greatest(c.window_until, p_window_until), updated_at = v_at
-    where c.tenant = p_tenant and c.id = v_contact and c.updated_at < v_at;
+        is_suppressed = coalesce(p_is_suppressed, c.is_suppressed), window_until = greatest(c.window_until, p_window_until), updated_at = v_at, updated_by = p_event
+    where c.tenant = p_tenant and c.id = v_contact and c.updated_at < v_at and c.updated_by is distinct from p_event;
     if found and p_is_suppressed and not v_was then
         insert into postrider.control (tenant, kind, target) values (p_tenant, 'contact', v_contact::text);
     end if;
@@ -78,11 +79,15 @@ create or replace function postrider.apply_event_v1(
     p_type text)
     returns void language plpgsql volatile as $$
 begin
+    insert into postrider.aside (day, topic, part, off, kind, reason, tenant, type, id, at)
+    values (postrider.origin_day_v1('aside', p_kafka_at), p_topic, p_part, p_off, 'applied', p_type, p_tenant, p_type, p_event, postrider.clock())
+    on conflict do nothing;
+    if not found then
+        return; -- a redelivery
+    end if;
     if p_kind = 1 then
-        perform postrider.contact_v1(p_tenant, p_address, p_at, p_locale, p_zone, null, p_is_suppressed, null);
+        perform postrider.contact_v1(p_tenant, p_address, p_event, p_at, p_locale, p_zone, null, p_is_suppressed, null);
     else
         perform postrider.consent_v1(p_tenant, p_address, p_event, p_categories, p_kind = 2, p_at, p_how, p_evidence, p_business_name);
     end if;
-    perform postrider.aside_v1(array[p_kafka_at], array[p_topic], array[p_part], array[p_off], array['applied'], array[p_type],
-                               array[p_tenant], array[p_type], array[null::uuid]);
 end $$;

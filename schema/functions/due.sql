@@ -5,13 +5,13 @@ create or replace function postrider.due_v1(p_parts int[], p_after_due timestamp
     returns table (tenant int, day date, id uuid, gen int, part int, due timestamptz, reason text, since timestamptz, kafka_at timestamptz,
                    waited_ms bigint, topic smallint, off bigint, attempt int, tries int, late_ms bigint, payload bytea)
     language sql volatile
-    set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
     select d.tenant, d.day, d.id, d.gen, d.part, d.due, d.reason, d.since, d.kafka_at, d.waited_ms, d.topic, d.off,
            coalesce(m.attempt, 0), coalesce(m.tries, 0), (extract(epoch from postrider.clock() - d.due) * 1000)::bigint, d.payload
     from unnest(p_parts) as p (part)
     cross join lateral (
         select x.* from postrider.deferred x
-        where x.part = p.part and x.due <= postrider.clock() and (x.due, x.id) > (p_after_due, p_after_id)
+        where x.part = p.part and x.due <= (select postrider.clock()) and (x.due, x.id) > (p_after_due, p_after_id)
           and (x.taken_owner is null or not postrider.is_alive_v1(x.taken_owner, x.taken_epoch))
         order by x.due, x.id limit p_limit) d
     left join lateral (select y.attempt, y.tries from postrider.message y

@@ -9,7 +9,9 @@ declare
     v_made int := 0;
     v_today date := (postrider.clock() at time zone 'UTC')::date;
 begin
-    perform pg_advisory_xact_lock(7236832, 1);
+    if not pg_try_advisory_xact_lock(7236832, 1) then
+        return 0; -- somebody else is at it
+    end if;
     foreach v_table in array array['message', 'outcome', 'aside', 'dead_letter'] loop
         for v_day in select date '1970-01-01' where v_table in ('aside', 'dead_letter')
                      union all select d::date from generate_series(v_today - p_retention_days, v_today + p_ahead_days, interval '1 day') d
@@ -34,31 +36,32 @@ create or replace function postrider.partition_ahead_v1() returns int
     where to_regclass('postrider.message_' || to_char((postrider.clock() at time zone 'UTC')::date + g.n, 'YYYYMMDD')) is not null
 $$;
 
--- Drops partitions older than the retention in which nothing still waits. Detaching wants a short exclusive lock, so it gives up after a second and
--- the next hour tries again: DETACH CONCURRENTLY, which would not wait, cannot run inside a function, and the dispatcher's role owns no table.
+-- Drops one partition older than the retention, none of a day for which something still waits; returns how many (0 or 1), so that each is a
+-- transaction of its own. Detaching wants a short exclusive lock, so it gives up after a second and the next hour tries again: DETACH CONCURRENTLY,
+-- which would not wait, cannot run inside a function, and the dispatcher's role owns no table.
 create or replace function postrider.partition_drop_v1(p_retention_days int) returns int
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 declare
     r record;
-    v_dropped int := 0;
-    v_oldest text := to_char((postrider.clock() at time zone 'UTC')::date - p_retention_days, 'YYYYMMDD');
+    v_oldest date := least((postrider.clock() at time zone 'UTC')::date - p_retention_days, (select min(d.day) from postrider.deferred d));
 begin
-    perform pg_advisory_xact_lock(7236832, 1);
-    for r in select p.relname as parent, c.relname as name
-             from pg_inherits i
-             join pg_class c on c.oid = i.inhrelid
-             join pg_class p on p.oid = i.inhparent
-             join pg_namespace n on n.oid = p.relnamespace and n.nspname = 'postrider'
-             where p.relname in ('message', 'outcome', 'aside', 'dead_letter')
-               and right(c.relname, 8) < v_oldest and right(c.relname, 8) <> '19700101'
-               and not exists (select from postrider.deferred d where d.day = to_date(right(c.relname, 8), 'YYYYMMDD'))
-             order by c.relname
-    loop
-        execute format('alter table postrider.%I detach partition postrider.%I', r.parent, r.name);
-        execute format('drop table postrider.%I', r.name);
-        v_dropped := v_dropped + 1;
-    end loop;
-    return v_dropped;
+    if not pg_try_advisory_xact_lock(7236832, 1) then
+        return 0;
+    end if;
+    select p.relname as parent, c.relname as name into r
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    join pg_class p on p.oid = i.inhparent
+    join pg_namespace n on n.oid = p.relnamespace and n.nspname = 'postrider'
+    where p.relname in ('message', 'outcome', 'aside', 'dead_letter')
+      and right(c.relname, 8) < to_char(v_oldest, 'YYYYMMDD') and right(c.relname, 8) <> '19700101'
+    order by c.relname limit 1;
+    if not found then
+        return 0;
+    end if;
+    execute format('alter table postrider.%I detach partition postrider.%I', r.parent, r.name);
+    execute format('drop table postrider.%I', r.name);
+    return 1;
 exception when lock_not_available then
-    return v_dropped;
+    return 0;
 end $$;

@@ -1,6 +1,7 @@
 -- What the platform says afterwards: a receipt with our callback data settles an unknown and shows that its sender is heard.
 
--- One receipt. p_kind 1: it was accepted (sent, delivered, read, or failed later: the platform had it). Returns whether an unknown was settled.
+-- One receipt of an attempt: the platform had it. Whatever state the row is in, that is a fact: the outcome is written, so that nobody who comes later
+-- (a take-over, a resend) takes silence for an answer. Returns whether a message that was to come back is settled by it.
 create or replace function postrider.receipt_v1(p_tenant int, p_day date, p_id uuid, p_attempt int, p_wamid text) returns boolean
     language plpgsql volatile as $$
 declare
@@ -11,13 +12,16 @@ begin
         return false;
     end if;
     update postrider.sender s set receipt_at = postrider.clock() where s.tenant = p_tenant and s.id = m.sender;
-    if m.state <> 4 then
+    if m.state > 5 then
         return false;
     end if;
     insert into postrider.outcome (tenant, day, id, attempt, kind, code, http, sender, template, latency_ms, at, reason, wamid)
     values (p_tenant, p_day, p_id, p_attempt, 1, 0, 0, m.sender, 0, 0, postrider.clock(), 'receipt', p_wamid)
     on conflict (tenant, day, id, attempt) do update
         set kind = 1, reason = 'receipt', wamid = excluded.wamid where postrider.outcome.kind not in (1, 4);
+    if m.state = 1 then
+        return false; -- its owner, or whoever takes it over, finds the outcome
+    end if;
     update postrider.message x set state = 6, reason = 'receipt' where x.tenant = p_tenant and x.day = p_day and x.id = p_id;
     delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id;
     return true;

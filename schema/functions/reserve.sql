@@ -55,6 +55,7 @@ declare
     v_sole uuid[];
     v_room int;
     v_room_marketing int;
+    v_i int;
 begin
     select * into v_pool from postrider.lock_pool_v1(p_tenant, p_pool);
     o_minute := v_pool.minute;
@@ -99,6 +100,15 @@ begin
     on conflict (tenant, pool, minute) do update set n = b.n + excluded.n;
 
     delete from postrider.bucket b where b.tenant = p_tenant and b.pool = p_pool and b.minute <= v_old;
+
+    -- Whoever is admitted costs nothing more today: what sleeps for them wakes.
+    if exists (select from postrider.deferred d where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep) then
+        for v_i in 1 .. cardinality(p_contact) loop
+            continue when v_hit[v_i] or v_i = any (o_denied);
+            update postrider.deferred d set is_asleep = false, due = postrider.clock()
+            where d.tenant = p_tenant and d.contact = p_contact[v_i] and d.pool = p_pool and d.is_asleep;
+        end loop;
+    end if;
 end $$;
 
 -- The slots of definite failures when no claim of the pool comes along to give them back.

@@ -75,6 +75,7 @@ create table postrider.contact (
     consent       smallint not null default 0, -- bit 1 << category
     is_suppressed boolean not null default false,
     updated_at    timestamptz not null default '-infinity', -- of the newest contact.updated
+    updated_by    uuid, -- that event: a copy of it whose time lies ahead changes nothing again
     primary key (tenant, id),
     unique (tenant, address)
 ) with (fillfactor = 90);

@@ -19,29 +19,31 @@ LOST = ["cut_before", "reset_before", "500_before", "502_before", "garbage_befor
 REJECTED = {100: "utility", 130403: "", 130472: "", 130497: "", 131008: "", 131009: "", 131021: "", 131026: "", 131030: "", 131047: "",
             131051: "", 131055: "", 131062: "", 132005: "", 132008: "", 132012: "", 132018: "", 137000: ""}
 STOPS_TEMPLATE = [132000, 132001, 132007, 132016, 131063, 132068]
-STOPS_SENDER = [0, 3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131042, 131045, 133010]
+STOPS_SENDER = [3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131042, 131045, 133010]
 RETRIED = [1, 2, 4, 80007, 130429, 131000, 131016, 131053, 131056, 131057, 133004]
 DEFERRED = {131049: (23.9 * 3600, 25 * 3600), 131048: (600, 7200), 132015: (3600, 4 * 3600)}
 
 
 class Wire(road.RoadCase):
-    def test_a_reused_connection_that_dies_after_the_request_was_read_gives_one_body_and_one_unknown(self):
-        for how in ("cut_after_read", "reset_after_read"):
-            with self.subTest(how=how):
-                r = self.servers.road()
-                r.people(2)
-                process = r.dispatcher()
-                r.publish([event(0)])
-                r.settled()
-                r.sandbox.fault(how, match={"nth": 2, "on_connection": "same"}, times=1)
-                r.publish([event(1)])
-                env.wait_until(lambda r=r: r.fates() == {"sent": 1, "unknown": 1}, 10, f"one unknown, not {r.fates()}")
-                record = r.sandbox.record()
-                self.assertEqual([(line["nth"], line["cut"]) for line in record], [(1, ""), (2, how)])
-                time.sleep(2)
-                self.assertEqual(len(r.sandbox.record()), 2, "it was sent again")
-                r.check(self)
-                process.stop()
+    def reused(self, how):
+        r = self.road
+        r.people(2)
+        r.dispatcher()
+        r.publish([event(0)])
+        r.settled()
+        r.sandbox.fault(how, match={"nth": 2, "on_connection": "same"}, times=1)
+        r.publish([event(1)])
+        env.wait_until(lambda: r.fates() == {"sent": 1, "unknown": 1}, 10, "one unknown")
+        self.assertEqual([(line["nth"], line["cut"]) for line in r.sandbox.record()], [(1, ""), (2, how)])
+        time.sleep(2)
+        self.assertEqual(len(r.sandbox.record()), 2, "it was sent again")
+        r.check(self)
+
+    def test_a_reused_connection_closed_after_the_request_was_read_gives_one_body_and_one_unknown(self):
+        self.reused("cut_after_read")
+
+    def test_a_reused_connection_reset_after_the_request_was_read_gives_one_body_and_one_unknown(self):
+        self.reused("reset_after_read")
 
     def test_what_got_no_definite_answer_is_unknown_and_never_sent_again_while_no_receipts_arrive(self):
         r = self.road
@@ -67,9 +69,9 @@ class Wire(road.RoadCase):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=1)
         r.dispatcher()
         r.publish([event(n) for n in range(len(faults) + len(RETRIED))])
-        slow = {4, 80007, 131057}  # their wait is longer than a lane keeps a message
-        env.wait_until(lambda: r.fates().get("sent") == len(faults) + len(RETRIED) - len(slow), 40, "the others are sent")
-        waits = r.pg.rows("select fate, reason, due > now() + interval '5 s' as later from postrider.fate join postrider.deferred using (tenant, day, id)")
+        slow = {4, 80007}  # their wait is longer than a lane keeps a message; that of 131057 is just as long
+        env.wait_until(lambda: r.fates().get("sent") == len(faults) + len(RETRIED) - len(slow), 45, "the others are sent")
+        waits = r.pg.rows("select f.fate, f.reason, d.due > now() + interval '5 s' as later from postrider.fate f join postrider.deferred d using (tenant, day, id)")
         self.assertEqual(len(waits), len(slow), f"{waits} {r.fates()}")
         self.assertEqual({(w["fate"], w["later"]) for w in waits}, {("deferred", "t")}, waits)
         r.check(self)
@@ -86,7 +88,7 @@ class Wire(road.RoadCase):
         got = {int(row["code"]): row["fate"] for row in r.pg.rows("select fate, code from postrider.fate")}
         self.assertEqual(got, {code: "refused" for code in codes})
         self.assertEqual(len(r.sandbox.record()), len(codes), "one attempt each")
-        self.assertEqual(r.count("select coalesce(sum(n), 0) from postrider.bucket"), 0, "quota was given back") if False else None
+        env.wait_until(lambda: r.count("select coalesce(sum(n), 0) from postrider.bucket") == 0, 5, "the quota of definite failures is given back")
         r.check(self)
 
     def test_a_code_that_means_later_defers_for_as_long_as_it_should(self):
@@ -104,39 +106,33 @@ class Wire(road.RoadCase):
         r.check(self)
 
     def test_a_code_that_condemns_the_sender_stops_it_and_a_new_token_resumes_it(self):
-        for code in STOPS_SENDER[:2] + STOPS_SENDER[-1:]:
-            with self.subTest(code=code):
-                r = self.servers.road()
-                r.people(60)
-                process = r.dispatcher(dispatch__in_flight=4)
-                r.sandbox.fault("error", code=code, times=0)
-                r.publish([event(n) for n in range(60)])
-                process.wait_for("sender_stopped")
-                r.settled(deferred=60)
-                tried = len(r.sandbox.record())
-                self.assertLessEqual(tried, 8, "a stopped sender went on")
-                r.sandbox.admin("faults", method="DELETE")
-                r.token.write_text("sandbox-token")
-                process.wait_for("sender_resumed")
-                r.publish([event(n, id=f"new-{n}") for n in range(5)])
-                env.wait_until(lambda r=r: r.fates().get("sent", 0) >= 5, 10, f"new messages are sent: {r.fates()}")
-                process.stop()
+        r = self.road
+        r.people(60)
+        process = r.dispatcher(dispatch__in_flight=4)
+        r.sandbox.fault("error", code=190, times=0)
+        r.publish([event(n) for n in range(60)])
+        process.wait_for("sender_stopped")
+        r.settled(deferred=60)
+        self.assertLessEqual(len(r.sandbox.record()), 8, "a stopped sender went on")
+        r.sandbox.admin("faults", method="DELETE")
+        r.token.write_text("sandbox-token")
+        process.wait_for("sender_resumed", 5)
+        r.publish([event(n, id=f"new-{n}") for n in range(5)])
+        env.wait_until(lambda: r.fates().get("sent", 0) >= 5, 10, "new messages are sent")
 
-    def test_all_codes_that_condemn_a_sender_lose_nothing(self):
+    def test_all_codes_that_condemn_a_sender_defer_their_message_after_one_attempt(self):
         r = self.road
         r.people(len(STOPS_SENDER))
-        process = r.dispatcher()
         for n, code in enumerate(STOPS_SENDER):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
-            r.publish([event(n)])
-            env.wait_until(lambda n=n: r.answered() == n + 1 and r.busy() == 0, 10, f"{code} is settled: {r.fates()}")
-            env.wait_until(lambda n=n: len(r.sandbox.record()) == n + 1, 3, f"{code} reached the platform: {r.fates()}")
-            stopped = process.output().count("sender_stopped")
-            self.assertGreaterEqual(stopped, min(n + 1, 10), f"{code} stopped nothing")
-            r.token.write_text("sandbox-token" + "\n" * (n % 2 + 1))
-            env.wait_until(lambda n=n: process.output().count("sender_resumed") > n or r.publish([event(n, id=f"poke-{n}-{time.time()}", type="nobody.cares")]),
-                           5, "resumed", every=0.5)
-        self.assertEqual({f.split(":")[0] for f in r.fates()} - {"refused"}, {"deferred"}, r.fates())
+        # All at once: those on the wire when the first answer stops the sender are answered each by its own code.
+        r.sandbox.config(latency={"fixed_ms": 500})
+        r.dispatcher()
+        r.publish([event(n) for n in range(len(STOPS_SENDER))])
+        r.settled(deferred=len(STOPS_SENDER))
+        self.assertEqual(len(r.sandbox.record()), len(STOPS_SENDER))
+        self.assertEqual({f.split(":")[0] for f in r.fates()}, {"deferred"}, r.fates())
+        self.assertEqual(r.count("select count(distinct code) from postrider.outcome where kind = 6"), len(STOPS_SENDER))
         r.check(self)
 
     def test_retry_after_is_honoured(self):
@@ -148,7 +144,7 @@ class Wire(road.RoadCase):
         r.settled()
         record = r.sandbox.record()
         self.assertEqual(len(record), 2)
-        self.assertGreaterEqual(record[1]["real_us"] - record[0]["real_us"], 4000000)
+        self.assertGreaterEqual(record[1]["real"] - record[0]["real"], 4000000)
         self.assertEqual(r.fates(), {"sent": 1})
 
     def test_131050_writes_the_opt_out_and_nothing_marketing_follows(self):

@@ -108,7 +108,6 @@ class Session:
                                      env={**os.environ, "PGTZ": "UTC"})
         self.sent = self.received = 0
         self.buffer = b""
-        self.do("set synchronous_commit = off")  # nothing here crashes, and the disk may be busy
         self.pid = int(self.do("select pg_backend_pid()"))
 
     def close(self):
@@ -369,7 +368,8 @@ class Server:
         if not self.conninfo:
             self.env = env.Env()
             atexit.register(self.env.close)
-            self.conninfo = self.env.postgres().conninfo
+            # Nothing here crashes, and these tests must not wait for a busy disk.
+            self.conninfo = self.env.postgres(fsync="off", full_page_writes="off").conninfo
         self.clones = itertools.count(1)
         self.base = f"ledger_{os.getpid()}"  # a server that was given to us may have one from before
         self._run("-c", f"create database {self.base}", database="postgres")

@@ -16,9 +16,10 @@ static inline PGresult *rows_new(void) {
     static const struct {
         const char *name;
         Oid type;
-    } columns[BOOK_COLUMNS] = {{"kind", PR_OID_INT4}, {"tenant", PR_OID_INT4}, {"id", PR_OID_INT4}, {"pool", PR_OID_INT4},
-                               {"rate", 701},         {"a", PR_OID_TEXT},      {"b", PR_OID_TEXT},  {"c", PR_OID_TEXT},
-                               {"d", PR_OID_TEXT},    {"e", PR_OID_TEXT},      {"f", PR_OID_TEXT}};
+    } columns[BOOK_COLUMNS] = {{"kind", PR_OID_INT4}, {"tenant", PR_OID_INT4}, {"id", PR_OID_INT4},
+                               {"pool", PR_OID_INT4}, {"rate", 701},           {"a", PR_OID_TEXT},
+                               {"b", PR_OID_TEXT},    {"c", PR_OID_TEXT},      {"d", PR_OID_TEXT},
+                               {"e", PR_OID_TEXT},    {"f", PR_OID_TEXT}};
     PGresAttDesc description[BOOK_COLUMNS] = {0};
     PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     for (int i = 0; i < BOOK_COLUMNS; i++) {

@@ -202,8 +202,10 @@ static void without_a_fitting_language_there_is_a_refusal(void **state) {
 }
 
 static void the_status_says_why_a_template_cannot_go(void **state) {
-    static const char *const cases[][2] = {{"PAUSED", "template_paused"},     {"DISABLED", "template_disabled"},
-                                           {"REJECTED", "template_rejected"}, {"PENDING", "template_pending"},
+    static const char *const cases[][2] = {{"PAUSED", "template_paused"},
+                                           {"DISABLED", "template_disabled"},
+                                           {"REJECTED", "template_rejected"},
+                                           {"PENDING", "template_pending"},
                                            {"IN_APPEAL", "template_not_approved"}};
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -268,7 +270,8 @@ static void the_strictest_category_of_all_languages_counts(void **state) {
     assert_int_equal(category_of((const char *const[]){"UTILITY"}, 1), PR_CATEGORY_UTILITY);
     assert_int_equal(category_of((const char *const[]){"UTILITY", "MARKETING"}, 2), PR_CATEGORY_MARKETING);
     assert_int_equal(category_of((const char *const[]){"MARKETING", "UTILITY"}, 2), PR_CATEGORY_MARKETING);
-    assert_int_equal(category_of((const char *const[]){"UTILITY", "AUTHENTICATION", "UTILITY"}, 3), PR_CATEGORY_AUTHENTICATION);
+    assert_int_equal(category_of((const char *const[]){"UTILITY", "AUTHENTICATION", "UTILITY"}, 3),
+                     PR_CATEGORY_AUTHENTICATION);
     assert_int_equal(category_of((const char *const[]){"AUTHENTICATION", "MARKETING"}, 2), PR_CATEGORY_MARKETING);
     assert_int_equal(category_of((const char *const[]){"AUTHENTICATION", "UTILITY"}, 2), PR_CATEGORY_AUTHENTICATION);
 }

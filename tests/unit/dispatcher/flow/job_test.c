@@ -34,7 +34,8 @@ static void exactly_the_drawn_steps_exist(void **state) {
         for (unsigned to = 0; to < PR_JOB_STATES; to++) {
             bool is_legal = pr_job_may_move((enum pr_job_state)from, (enum pr_job_state)to);
             if (is_legal != (drawn[from][to] != '.')) {
-                fail_msg("%s to %s", pr_job_state_name((enum pr_job_state)from), pr_job_state_name((enum pr_job_state)to));
+                fail_msg("%s to %s", pr_job_state_name((enum pr_job_state)from),
+                         pr_job_state_name((enum pr_job_state)to));
             }
         }
     }
@@ -53,7 +54,8 @@ static void a_job_is_sent_only_after_its_claim(void **state) {
     (void)state;
     for (unsigned s = 0; s < PR_JOB_STATES; s++) {
         assert_int_equal(pr_job_may_move((enum pr_job_state)s, PR_JOB_SENDING), s == PR_JOB_READY);
-        assert_int_equal(pr_job_may_move((enum pr_job_state)s, PR_JOB_READY), s == PR_JOB_CLAIMING || s == PR_JOB_WAITING);
+        assert_int_equal(pr_job_may_move((enum pr_job_state)s, PR_JOB_READY),
+                         s == PR_JOB_CLAIMING || s == PR_JOB_WAITING);
     }
 }
 
@@ -84,7 +86,7 @@ static void every_state_can_end(void **state) {
 static size_t length_of(const struct pr_jobs *jobs, enum pr_job_state s) {
     size_t n = 0;
     const struct pr_job *job = NULL;
-    TAILQ_FOREACH(job, &jobs->list[s], link) {
+    TAILQ_FOREACH (job, &jobs->list[s], link) {
         assert_int_equal(job->state, s);
         n++;
     }
@@ -184,9 +186,10 @@ static void lists_and_counts_agree_after_any_legal_steps(void **state) {
     }
     for (int i = 0; i < JOBS; i++) {
         while (job[i] && job[i]->state != PR_JOB_SETTLED) {
-            pr_job_move(&jobs, job[i], job[i]->state == PR_JOB_FETCHED ? PR_JOB_SETTLED
-                                       : pr_job_may_move(job[i]->state, PR_JOB_SETTLED) ? PR_JOB_SETTLED
-                                                                                        : PR_JOB_SETTLING);
+            pr_job_move(&jobs, job[i],
+                        job[i]->state == PR_JOB_FETCHED                  ? PR_JOB_SETTLED
+                        : pr_job_may_move(job[i]->state, PR_JOB_SETTLED) ? PR_JOB_SETTLED
+                                                                         : PR_JOB_SETTLING);
         }
         if (job[i]) {
             pr_job_free(&jobs, job[i]);

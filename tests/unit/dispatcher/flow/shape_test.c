@@ -30,7 +30,7 @@ static int tear_down(void **state) {
 static int taken_until(int32_t sender, int64_t from_ns, int64_t to_ns) {
     int n = 0;
     int64_t wait_ns = 0;
-    for (int64_t now_ns = from_ns; now_ns < to_ns; now_ns += wait_ns > 0 ? wait_ns : 1) {
+    for (int64_t now_ns = from_ns; now_ns<to_ns; now_ns += wait_ns> 0 ? wait_ns : 1) {
         n += pr_shapes_take(&shapes, sender, now_ns, &wait_ns);
     }
     return n;

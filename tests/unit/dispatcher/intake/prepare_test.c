@@ -13,12 +13,14 @@
 
 static void put_rules(PGresult *rows) {
     put_rule(rows, 1, 0, "{\"name\": \"order\", \"on\": \"order.confirmed\", \"template\": \"order\"}");
-    put_rule(rows, 1, 1,
-             "{\"name\": \"cart\", \"on\": \"cart.abandoned\", \"template\": \"cart\", \"delay\": \"1h\", \"max_age\": "
-             "\"24h\", \"to\": \"data.customer.phone\", \"cancel_on\": [{\"type\": \"order.*\"}, {\"type\": "
-             "\"cart.emptied\", \"match\": \"subject\"}, {\"type\": \"order.confirmed\", \"match\": \"data.cart_id\"}]}");
-    put_rule(rows, 1, 2,
-             "{\"name\": \"ship\", \"on\": {\"ship.sent\": \"order\", \"ship.there\": \"order\"}, \"supersede\": true}");
+    put_rule(
+        rows, 1, 1,
+        "{\"name\": \"cart\", \"on\": \"cart.abandoned\", \"template\": \"cart\", \"delay\": \"1h\", \"max_age\": "
+        "\"24h\", \"to\": \"data.customer.phone\", \"cancel_on\": [{\"type\": \"order.*\"}, {\"type\": "
+        "\"cart.emptied\", \"match\": \"subject\"}, {\"type\": \"order.confirmed\", \"match\": \"data.cart_id\"}]}");
+    put_rule(
+        rows, 1, 2,
+        "{\"name\": \"ship\", \"on\": {\"ship.sent\": \"order\", \"ship.there\": \"order\"}, \"supersede\": true}");
     put_rule(rows, 1, 3, "{\"name\": \"promo\", \"on\": \"promo\", \"template\": \"promo\"}");
     put_rule(rows, 1, 4, "{\"name\": \"gone\", \"on\": \"gone\", \"template\": \"gone\"}");
     put_rule(rows, 1, 5, "{\"name\": \"pin\", \"on\": \"pin\", \"template\": \"order\", \"senders\": [\"unheard\"]}");
@@ -61,7 +63,8 @@ static struct pr_job *fetched(const char *type, const char *more) {
     struct pr_record_fault fault;
     struct pr_job *job = pr_job_new(&lane.jobs);
     assert_non_null(job);
-    int n = snprintf(json, sizeof(json), "{\"specversion\":\"1.0\",\"id\":\"e1\",\"source\":\"/shop\",\"type\":\"%s\"%s}", type, more);
+    int n = snprintf(json, sizeof(json),
+                     "{\"specversion\":\"1.0\",\"id\":\"e1\",\"source\":\"/shop\",\"type\":\"%s\"%s}", type, more);
     const struct pr_record_input in = {.value = pr_span_make(json, (size_t)n)};
     if (pr_record_decode(&in, &job->arena, &job->record, &fault) != PR_RECORD_OK) {
         fail_msg("%s: %s in %s", fault.field, fault.text, json);
@@ -249,7 +252,8 @@ static void consent_and_contact_events_are_control(void **state) {
 
 /* ---- fences ---- */
 
-static void expect_fence(const struct pr_job *job, size_t i, enum pr_fence_kind kind, const char *subject, const char *group) {
+static void expect_fence(const struct pr_job *job, size_t i, enum pr_fence_kind kind, const char *subject,
+                         const char *group) {
     assert_true(i < job->fences_n);
     assert_int_equal(job->fences[i].kind, kind);
     assert_true(pr_span_is(job->fences[i].group, group));
@@ -344,19 +348,20 @@ static void without_a_time_kafkas_counts(void **state) {
 
 static void the_later_start_and_the_earlier_end_count(void **state) {
     (void)state;
-    const struct pr_job *job =
-        prepared("cart.abandoned", TO ",\"notbefore\":\"2026-01-15T12:30:00Z\",\"expirytime\":\"2026-01-17T12:00:00Z\"");
+    const struct pr_job *job = prepared(
+        "cart.abandoned", TO ",\"notbefore\":\"2026-01-15T12:30:00Z\",\"expirytime\":\"2026-01-17T12:00:00Z\"");
     assert_int_equal(job->not_before_us, NOW_US + HOUR_US);
     assert_int_equal(job->expiry_us, NOW_US + 24 * HOUR_US);
-    job = prepared("cart.abandoned", TO ",\"notbefore\":\"2026-01-15T14:00:00Z\",\"expirytime\":\"2026-01-15T15:00:00Z\"");
+    job = prepared("cart.abandoned",
+                   TO ",\"notbefore\":\"2026-01-15T14:00:00Z\",\"expirytime\":\"2026-01-15T15:00:00Z\"");
     assert_int_equal(job->not_before_us, NOW_US + 2 * HOUR_US);
     assert_int_equal(job->expiry_us, NOW_US + 3 * HOUR_US);
 }
 
 static void what_the_record_says_counts_alone_when_the_rule_says_nothing(void **state) {
     (void)state;
-    const struct pr_job *job =
-        prepared("order.confirmed", TO ",\"notbefore\":\"2026-01-15T14:00:00Z\",\"expirytime\":\"2026-01-15T15:00:00Z\"");
+    const struct pr_job *job = prepared(
+        "order.confirmed", TO ",\"notbefore\":\"2026-01-15T14:00:00Z\",\"expirytime\":\"2026-01-15T15:00:00Z\"");
     assert_int_equal(job->not_before_us, NOW_US + 2 * HOUR_US);
     assert_int_equal(job->expiry_us, NOW_US + 3 * HOUR_US);
 }

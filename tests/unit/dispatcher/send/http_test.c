@@ -51,7 +51,8 @@ static void note_end(void *arg, void *job, const struct pr_answer *answer) {
     end->retry_after_us = answer->retry_after_us;
     end->body_n = answer->body.n;
     if (answer->body.n > 0) {
-        memcpy(end->body, answer->body.p, answer->body.n < sizeof(end->body) - 1 ? answer->body.n : sizeof(end->body) - 1);
+        memcpy(end->body, answer->body.p,
+               answer->body.n < sizeof(end->body) - 1 ? answer->body.n : sizeof(end->body) - 1);
     }
     if (follow_up_n > 0) {
         follow_up_n--;

@@ -26,9 +26,9 @@ struct script_server {
     int port;
     pthread_t thread;
     script_serve *serve;
-    atomic_int connections; /* accepted so far */
-    atomic_int bodies;      /* complete requests read so far */
-    atomic_long bytes;      /* read in all */
+    atomic_int connections;         /* accepted so far */
+    atomic_int bodies;              /* complete requests read so far */
+    atomic_long bytes;              /* read in all */
     char request[SCRIPT_BYTES_MAX]; /* the last complete one; read it after the answer came */
     size_t request_n;
 };

@@ -1,0 +1,137 @@
+#!/usr/bin/env -S python3 -B
+"""Two claims at once, held at the point that matters: the last slots, one person, one message, one pool."""
+
+import ledger
+from ledger import MARKETING, Job, Out, Park
+
+
+class RaceCase(ledger.RaceCase):
+    def setUp(self):
+        for table in ("message", "outcome", "reach", "bucket", "deferred"):
+            self.s.do(f"delete from postrider.{table}")
+        self.set_pool(10)
+
+    def second_while_first_is_open(self, first, second, **more):
+        """x claims and does not commit; y claims and waits for it; x commits. Both answers."""
+        self.x.session.do("begin")
+        mine = self.x.claim(first, **more)
+        self.y.send_claim(second)
+        self.wait_blocked(self.y.session)
+        self.x.session.do("commit")
+        return mine, self.y.receive_claim()
+
+    @staticmethod
+    def sent(answers):
+        return [a.contact for a in answers if a.verdict == "send"]
+
+
+class LastSlots(RaceCase):
+    def test_who_waited_for_the_lock_counts_what_was_taken_meanwhile(self):
+        self.x.claim([Job(n, to=n) for n in range(1, 6)])
+        mine, theirs = self.second_while_first_is_open([Job(n, to=n) for n in range(11, 15)], [Job(n, to=n) for n in range(21, 25)])
+        self.assertEqual((len(self.sent(mine)), len(self.sent(theirs))), (4, 1))
+        self.assertEqual(self.reached(), 10)
+
+    def test_who_waited_for_the_lock_sees_what_was_given_back_meanwhile(self):
+        self.x.claim([Job(n, to=n) for n in range(1, 11)])
+        _, theirs = self.second_while_first_is_open([Job(11, to=11)], [Job(n, to=n) for n in range(21, 25)], back=[(1, 1), (2, 2), (3, 3)])
+        self.assertEqual(len(self.sent(theirs)), 2)
+        self.assertEqual(self.reached(), 10)
+
+    def test_a_person_whom_both_reach_takes_one_slot(self):
+        _, theirs = self.second_while_first_is_open([Job(1, to=5)], [Job(2, to=5)])
+        self.assertEqual((self.sent(theirs), self.reached()), ([5], 1))
+
+    def test_a_person_whom_both_reached_keeps_the_slot_when_the_first_fails(self):
+        self.second_while_first_is_open([Job(1, to=5)], [Job(2, to=5)])
+        self.x.claim([], back=[(5, 1)])
+        self.x.claim([Job(3, to=6)], back=[(5, 1)])
+        self.assertEqual(self.reached(), 2)
+
+    def test_marketing_that_waited_leaves_the_reserve(self):
+        self.set_pool(10, 30)
+        self.x.claim([Job(n, to=n) for n in range(1, 5)])
+        _, theirs = self.second_while_first_is_open([Job(11, to=11), Job(12, to=12)], [Job(n, to=n, category=MARKETING) for n in range(21, 25)])
+        self.assertEqual(len(self.sent(theirs)), 1)
+
+    def test_a_claim_that_was_rolled_back_took_nothing(self):
+        self.x.session.do("begin")
+        self.x.claim([Job(n, to=n) for n in range(1, 11)])
+        self.y.send_claim([Job(n, to=n) for n in range(21, 31)])
+        self.wait_blocked(self.y.session)
+        self.x.session.do("rollback")
+        self.assertEqual(len(self.sent(self.y.receive_claim())), 10)
+
+    def test_pools_do_not_wait_for_each_other(self):
+        self.x.session.do("begin")
+        self.x.claim([Job(1)])
+        self.assertEqual(self.y.verdict(Job(2, to=2), pool=2), "send")
+        self.x.session.do("commit")
+
+    def test_claims_that_ask_for_no_slot_do_not_wait_for_the_pool(self):
+        self.x.session.do("begin")
+        self.x.claim([Job(1)])
+        self.assertEqual(self.y.verdicts([Job(2, to=2, refusal="no_template"), Job(3, to="+1")]), ["refused", "refused"])
+        self.x.session.do("commit")
+
+    def test_settling_does_not_wait_for_the_pool(self):
+        self.y.claim([Job(1)])
+        self.x.session.do("begin")
+        self.x.claim([Job(2, to=2)])
+        self.y.settle(Out(1, ledger.OUT_REJECT))
+        self.x.session.do("commit")
+
+
+class OneMessage(RaceCase):
+    def test_the_second_claim_of_an_id_waits_and_is_held(self):
+        mine, theirs = self.second_while_first_is_open([Job(1)], [Job(1)])
+        self.assertEqual((mine[0].verdict, theirs[0].verdict), ("send", "held"))
+        self.assertEqual((self.message(1)["owner"], self.reached()), (self.x.owner, 1))
+
+    def test_the_second_claim_sends_when_the_first_was_rolled_back(self):
+        self.x.session.do("begin")
+        self.x.claim([Job(1)])
+        self.y.send_claim([Job(1)])
+        self.wait_blocked(self.y.session)
+        self.x.session.do("rollback")
+        self.assertEqual(self.y.receive_claim()[0].verdict, "send")
+
+    def test_overlapping_batches_do_not_deadlock_and_send_each_id_once(self):
+        mine, theirs = self.second_while_first_is_open([Job(n, to=n) for n in range(1, 5)], [Job(n, to=n) for n in range(3, 7)])
+        self.assertEqual([a.verdict for a in mine], ["send"] * 4)
+        self.assertEqual([a.verdict for a in theirs], ["held", "held", "send", "send"])
+
+    def test_a_deferred_row_that_two_lanes_read_is_sent_by_one(self):
+        self.x.claim([Job(1)])
+        self.x.park(Park(1, wait_ms=0))
+        mine, theirs = self.second_while_first_is_open([Job(1, gen=1)], [Job(1, gen=1)])
+        self.assertEqual((mine[0].verdict, theirs[0].verdict), ("send", "held"))
+        self.assertEqual(self.deferred(1)["taken_owner"], self.x.owner)
+
+    def test_an_unclaim_that_commits_first_lets_the_other_send(self):
+        self.x.claim([Job(1)])
+        self.x.session.do("begin")
+        self.x.unclaim((1, 0))
+        self.y.send_claim([Job(1)])
+        self.wait_blocked(self.y.session)
+        self.x.session.do("commit")
+        self.assertEqual(self.y.receive_claim()[0].verdict, "send")
+
+    def test_an_orphan_that_two_lanes_find_is_parked_once(self):
+        dead = ledger.Lane(self.s, "dead")
+        dead.claim([Job(1)])
+        dead.die()
+        self.assertEqual((self.x.verdict(Job(1)), self.y.verdict(Job(1))), ("orphan", "orphan"))
+        park = Park(1, state=ledger.UNKNOWN, orphan=True, reason="unknown")
+        self.x.session.do("begin")
+        self.assertEqual(self.x.park(park), [1])
+        columns = f"{self.y.owner}, {self.y.epoch}, array['{ledger.message_id(1)}']::uuid[], '{{0}}', '{{4}}', '{{t}}', '{{unknown}}', '{{null}}', '{{1}}', "
+        self.y.session.send(f"select id from postrider.park_v1(1, '{ledger.DAY}', {columns} '{{null}}', '{{null}}', '{{null}}', '{{0}}', '{{0}}', '{{0}}', '{{x}}')")
+        self.wait_blocked(self.y.session)
+        self.x.session.do("commit")
+        self.assertEqual(self.y.session.receive(), "")
+        self.assertEqual((self.message(1)["gen"], self.count("deferred")), (1, 1))
+
+
+if __name__ == "__main__":
+    ledger.main()
