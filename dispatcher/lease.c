@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PR_MARGIN_MS = 3000, PR_AHEAD_DAYS = 7, PR_HOUR_S = 3600 };
+enum { PR_MARGIN_MS = 3000 };
 static struct pr_log_limit failures = PR_LOG_LIMIT(5);
 
 struct pr_lease {
@@ -21,16 +21,16 @@ struct pr_lease {
     PGconn *pg;
     pthread_t thread;
     _Atomic bool is_stopping;
-    int64_t janitor_ns;
     struct pr_metric_lane *metric;
 };
 
 static bool connect_pg(struct pr_lease *lease, char *why, size_t why_size) {
-    const char *keys[] = {"dbname", "application_name", "connect_timeout", "options", NULL};
+    const char *keys[] = {
+        "dbname", "application_name", "connect_timeout", "options", "keepalives_idle", "tcp_user_timeout", NULL};
     char options[64];
     (void)snprintf(options, sizeof(options), "-c statement_timeout=%lld",
                    (long long)lease->process->opt->dispatch.heartbeat_ms * 2);
-    const char *values[] = {lease->process->opt->postgres.conninfo, "postrider lease", "5", options, NULL};
+    const char *values[] = {lease->process->opt->postgres.conninfo, "postrider lease", "5", options, "5", "5000", NULL};
     PQfinish(lease->pg);
     lease->pg = PQconnectdbParams(keys, values, 1);
     if (PQstatus(lease->pg) != CONNECTION_OK) {
@@ -110,33 +110,6 @@ static bool is_wire_empty(const struct pr_lease *lease) {
     return atomic_load(&lease->process->on_wire) == 0;
 }
 
-static void janitor(struct pr_lease *lease) {
-    char retention[24], ahead[8];
-    if (lease->janitor_ns != 0 && pr_clock_mono_ns() < lease->janitor_ns) {
-        return;
-    }
-    (void)snprintf(retention, sizeof(retention), "%lld", (long long)lease->process->opt->dispatch.retention_days);
-    (void)snprintf(ahead, sizeof(ahead), "%d", PR_AHEAD_DAYS);
-    const char *values[] = {retention, ahead};
-    PGresult *r = run(lease, "set statement_timeout = '60s'", 0, NULL);
-    PQclear(r);
-    r = run(lease,
-            "select postrider.partition_make_v1($1, $2), postrider.partition_drop_v1($1), "
-            "postrider.partition_ahead_v1(), postrider.tidy_v1($1)",
-            2, values);
-    bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
-    int64_t days = is_ok ? strtoll(PQgetvalue(r, 0, 2), NULL, 10) : 0;
-    if (!is_ok || days < 2) {
-        pr_log_error("ledger_partitions", "days_ahead=%lld text=%s", (long long)days,
-                     is_ok ? "too few" : PQresultErrorMessage(r));
-    }
-    pr_metric_set(lease->metric, PR_METRIC_PARTITIONS_AHEAD, 0, days);
-    PQclear(r);
-    r = run(lease, "set statement_timeout = '4s'", 0, NULL);
-    PQclear(r);
-    lease->janitor_ns = pr_clock_mono_ns() + (is_ok ? PR_HOUR_S : 60) * INT64_C(1000000000);
-}
-
 static void once(struct pr_lease *lease) {
     char why[512];
     bool is_over = false;
@@ -163,9 +136,6 @@ static void *lease_main(void *arg) {
         if (pr_clock_mono_ns() >= next_ns) {
             next_ns = pr_clock_mono_ns() + every_ms * 1000000;
             once(lease);
-            if (PQstatus(lease->pg) == CONNECTION_OK) {
-                janitor(lease);
-            }
             int64_t left_ms = (atomic_load(&lease->process->lease_end_ns) - pr_clock_boot_ns()) / 1000000;
             pr_metric_set(lease->metric, PR_METRIC_LEASE, 0, left_ms > 0 ? left_ms : 0);
         }

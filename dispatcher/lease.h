@@ -10,7 +10,7 @@ struct pr_lease;
 struct pr_lease *pr_lease_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, char *why,
                               size_t why_size);
 
-/* Starts the thread: heartbeats, the hourly partitions of the ledger, and a new epoch when the lease was lost. */
+/* Starts the thread: heartbeats, and a new epoch when the lease was lost. */
 bool pr_lease_start(struct pr_lease *lease) PR_MUST_CHECK;
 
 /* Ends the thread and gives the lease back. */

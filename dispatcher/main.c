@@ -7,6 +7,7 @@
 #include "intake/consumer.h"
 #include "intake/intake.h"
 #include "intake/mail.h"
+#include "janitor.h"
 #include "lease.h"
 #include "metrics.h"
 #include "options.h"
@@ -43,6 +44,7 @@ struct dispatcher {
     struct pr_lane *lanes;
     size_t lanes_n, lanes_started;
     struct pr_lease *lease;
+    struct pr_janitor *janitor;
     struct pr_consumer *consumer;
     struct pr_admin *admin;
 };
@@ -68,7 +70,8 @@ static bool start(struct dispatcher *d) {
     const struct pr_options *opt = d->process->opt;
     d->lanes_n = (size_t)opt->dispatch.lanes;
     d->lanes = calloc(d->lanes_n, sizeof(*d->lanes));
-    d->process->metrics = pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 1));
+    d->process->metrics =
+        pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 2)); /* lease, lanes, janitor */
     if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
         return fail("memory", why);
     }
@@ -79,7 +82,8 @@ static bool start(struct dispatcher *d) {
     if (!d->lease || !pr_lease_start(d->lease)) {
         return fail("lease", why);
     }
-    if (!start_lanes(d)) {
+    d->janitor = pr_janitor_start(d->process);
+    if (!d->janitor || !start_lanes(d)) {
         return fail("lanes", "no memory or descriptors");
     }
     d->consumer = pr_consumer_new(d->process, d->lanes, d->lanes_n, &d->consumer_box, why, sizeof(why));
@@ -115,12 +119,13 @@ static void drain_lanes(struct dispatcher *d, int64_t deadline_ns) {
 
 /* The consumer first: its revocation lets the lanes finish and stores the offsets; then the lanes; the lease last, so that nobody takes over too early. */
 static void stop(struct dispatcher *d) {
-    int64_t deadline_ns = pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000;
-    pr_admin_free(d->admin);
+    atomic_store(&d->process->is_stopping, true);
     if (d->consumer) {
         pr_consumer_stop(d->consumer);
     }
-    drain_lanes(d, deadline_ns);
+    drain_lanes(d, pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000);
+    pr_admin_free(d->admin);
+    pr_janitor_stop(d->janitor);
     if (d->lease) {
         pr_lease_stop(d->lease);
     }
@@ -212,6 +217,7 @@ int main(int argc, char **argv) {
     enum pr_options_action action = pr_options_load(&options, &conf, argc, argv, environ, &out);
     process.opt = &options;
     pr_shapes_init(&process.shapes);
+    pr_shapes_init(&process.templates);
     json_object_seed(0);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     switch (action) {

@@ -26,7 +26,6 @@ struct pr_options {
     } topics;
     struct {
         const char *conninfo; /* never empty */
-        int64_t connections_per_lane;
         int64_t connect_timeout_ms;
         int64_t statement_timeout_ms;
     } postgres;

@@ -69,6 +69,14 @@ def cpu_by_kind(pid):
     return kinds
 
 
+def machine_seconds():
+    """(busy, all) seconds of all CPUs since boot: what others take of the machine is in the first."""
+    # user nice system idle iowait irq softirq steal: proc(5).
+    user, nice, system, idle, wait, irq, soft, steal = map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    busy = user + nice + system + irq + soft + steal
+    return busy / TICKS, (busy + idle + wait) / TICKS
+
+
 def memory_max(pid):
     """The most bytes that the process ever had in memory."""
     found = re.search(r"^VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)

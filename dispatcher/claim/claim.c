@@ -120,6 +120,8 @@ static void kill_job(struct pr_lane *lane, struct pr_job *job, const struct pr_p
     pr_claim_forget(job);
     pr_log_error("claim_refused_by_database", "sqlstate=%s text=%s topic=%d partition=%d offset=%lld", result->sqlstate,
                  result->message, job->origin.topic, job->origin.part, (long long)job->origin.off);
+    lane->dead_n++;
+    pr_stat_add(&lane->stat, lane->now_us, job->tenant->id, 0, -1, "dead", result->sqlstate);
     struct pr_span reason = pr_arena_copy(&job->arena, pr_span_of(result->sqlstate));
     job->aside_reason = reason.p ? reason.p : "sqlstate";
     pr_lane_settle(lane, job, PR_WRITE_DEAD, PR_NEXT_SETTLED);
@@ -143,6 +145,20 @@ static void split(struct pr_lane *lane, struct pr_batch *batch, const struct pr_
     batch->n = half;
     TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
     TAILQ_INSERT_TAIL(&lane->claimer->again, right, link);
+}
+
+/*
+ * A missing right, function or partition is no fault of the data: nothing is dead-lettered for it, and nothing goes on until somebody cured it.
+ */
+static void refused(struct pr_lane *lane, struct pr_batch *batch, const struct pr_pg_result *result) {
+    bool is_missing_partition =
+        strcmp(result->sqlstate, "23514") == 0 && strstr(result->message, "no partition") != NULL;
+    if (pr_pg_blames_data(result->sqlstate) && !is_missing_partition) {
+        split(lane, batch, result);
+        return;
+    }
+    lane->claimer->again_ns = lane->now_ns + PR_BACK_WAIT_NS;
+    TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
 }
 
 static void fences_done(struct pr_lane *lane, struct pr_batch *batch) {
@@ -173,11 +189,13 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
         TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
         break;
     case PR_PG_FENCED:
-        atomic_store(&lane->process->lease_end_ns, 0);
+        if (batch->epoch == atomic_load(&lane->process->epoch)) {
+            atomic_store(&lane->process->lease_end_ns, 0);
+        }
         to_the_line(lane, batch);
         break;
     case PR_PG_RECONNECT: to_the_line(lane, batch); break;
-    case PR_PG_BAD: split(lane, batch, result); break;
+    case PR_PG_BAD: refused(lane, batch, result); break;
     }
 }
 
@@ -316,7 +334,7 @@ void pr_claim_turn(struct pr_lane *lane) {
         }
         batch_send(lane, batch);
     }
-    if (!TAILQ_EMPTY(&claimer->again)) {
+    if (!TAILQ_EMPTY(&claimer->again) && may_send(lane)) {
         pr_lane_wake_at(lane, claimer->again_ns);
     }
     give_back_idle(lane);

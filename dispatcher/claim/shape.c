@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000 };
+enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000, PR_MARKETING_FLOOR = 10 };
 
 /* Jobs of a sender that may be claimed and not yet handed over: what its rate lets go within a second, spread over the lanes. */
 static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
@@ -29,17 +29,24 @@ static bool needs_no_room(const struct pr_lane *lane, const struct pr_job *job) 
            (job->expiry_us != PR_TIME_NONE && job->expiry_us <= lane->now_us);
 }
 
-/* What the sender's queue could not take within 30 s is deferred, each a little later than the one before. */
+/*
+ * What the sender's queue could not take within 30 s is deferred, each a little later than the one before. Only what stands ahead counts: marketing
+ * never makes a transactional message wait. What came back once is not put off again: it waits in the lane.
+ */
 static bool is_too_long(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job) {
     const struct pr_options *opt = lane->process->opt;
+    enum pr_class class = pr_class_of(job->category);
     double per_s = entry->sender->rate / (double)(opt->dispatch.dispatchers * opt->dispatch.lanes);
-    double wait_us = (double)entry->gated_n / per_s * 1e6;
-    if (wait_us <= PR_SENDER_WAIT_MAX_US) {
+    uint32_t ahead =
+        entry->gated_n[PR_CLASS_TRANSACTIONAL] + (class == PR_CLASS_MARKETING ? entry->gated_n[PR_CLASS_MARKETING] : 0);
+    double wait_us = (double)ahead / per_s * 1e6;
+    if (job->gen > 0 || wait_us <= PR_SENDER_WAIT_MAX_US) {
         return false;
     }
     int64_t from_us = lane->now_us + PR_SENDER_WAIT_MAX_US;
-    entry->held_us = (entry->held_us > from_us ? entry->held_us : from_us) + (int64_t)(1e6 / per_s);
-    job->hold_us = entry->held_us;
+    int64_t *held_us = &entry->held_us[class];
+    *held_us = (*held_us > from_us ? *held_us : from_us) + (int64_t)(1e6 / per_s);
+    job->hold_us = *held_us;
     job->hold_reason = "sender_busy";
     return true;
 }
@@ -48,6 +55,11 @@ static void place(struct pr_lane *lane, struct pr_job *job) {
     job->lane_sender = NULL;
     if (job->is_dropped || lane->is_draining) {
         pr_lane_settle(lane, job, job->claim_no != 0 ? PR_WRITE_UNCLAIM : 0, PR_NEXT_DROP);
+        return;
+    }
+    if (job->book != lane->book) { /* it waited at the gate while the book was replaced */
+        TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
+        job->is_queued = true;
         return;
     }
     if (needs_no_room(lane, job)) {
@@ -60,18 +72,30 @@ static void place(struct pr_lane *lane, struct pr_job *job) {
         return;
     }
     job->lane_sender = entry;
-    TAILQ_INSERT_TAIL(&entry->gated, job, queue);
+    enum pr_class class = pr_class_of(job->category);
+    TAILQ_INSERT_TAIL(&entry->gated[class], job, queue);
     job->is_queued = true;
-    entry->gated_n++;
+    entry->gated_n[class]++;
+}
+
+/* Transactional first, but every tenth is marketing's when both wait: a floor, so that it never starves. */
+static enum pr_class next_class(struct pr_lane_sender *entry) {
+    bool is_floor = entry->served++ % PR_MARKETING_FLOOR == 0;
+    if (entry->gated_n[PR_CLASS_TRANSACTIONAL] == 0) {
+        return PR_CLASS_MARKETING;
+    }
+    return is_floor && entry->gated_n[PR_CLASS_MARKETING] > 0 ? PR_CLASS_MARKETING : PR_CLASS_TRANSACTIONAL;
 }
 
 static void admit(struct pr_lane *lane, struct pr_lane_sender *entry, size_t *room) {
     uint32_t limit = allowance(lane, entry);
-    while (*room > 0 && entry->gated_n > 0 && entry->claiming_n + entry->ready_n < limit) {
-        struct pr_job *job = TAILQ_FIRST(&entry->gated);
-        TAILQ_REMOVE(&entry->gated, job, queue);
+    while (*room > 0 && entry->gated_n[PR_CLASS_TRANSACTIONAL] + entry->gated_n[PR_CLASS_MARKETING] > 0 &&
+           entry->claiming_n + entry->ready_n < limit) {
+        enum pr_class class = next_class(entry);
+        struct pr_job *job = TAILQ_FIRST(&entry->gated[class]);
+        TAILQ_REMOVE(&entry->gated[class], job, queue);
         job->is_queued = false;
-        entry->gated_n--;
+        entry->gated_n[class]--;
         entry->claiming_n++;
         to_claim(lane, job);
         (*room)--;

@@ -97,7 +97,7 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
     if (job->is_dropped || job->is_regated || !entry || is_touched(lane, job->contact, sent_ns)) {
         pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, job->is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
     } else if (!render(lane, job)) {
-        job->gives_back = true;
+        job->gives_back = job->resends == 0;
         count(lane, job, "refused", job->aside_reason);
         pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);
     } else {

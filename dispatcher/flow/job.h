@@ -101,6 +101,7 @@ struct pr_job {
     enum pr_job_kind kind;
     struct pr_heap_node timer; /* when to look at it again: WAITING, or GATED and asking again */
     struct pr_arena arena;
+    int64_t cost; /* bytes it is counted with against the lane's memory */
 
     struct pr_part *part; /* NULL for what comes from `deferred` */
     uint32_t slot;        /* of the part's tracker */
@@ -128,6 +129,7 @@ struct pr_job {
     int64_t claim_no; /* 0: not claimed yet; kept while its batch is repeated */
     int32_t epoch;    /* of the claim */
     int32_t attempt, tries;
+    int16_t resends; /* over 0: an earlier attempt may have been accepted, so its quota slot is never given back */
     int64_t waited_ms, since_us; /* of earlier deferrals */
     int64_t contact;             /* 0 until the claim said */
     struct pr_span locale;       /* of the contact; p NULL: none */

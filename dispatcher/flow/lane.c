@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PR_JOB_COST = 4096 };
 enum { PR_LANE_TICK_NS = 100 * 1000 * 1000 }; /* a turn at least this often, so that a stop is seen */
 
 /* ---- connections on the loop ---- */
@@ -119,10 +120,19 @@ struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_s
     entry->id = sender->id;
     entry->sender = sender;
     entry->book = pr_book_ref(lane->book);
-    TAILQ_INIT(&entry->gated);
+    TAILQ_INIT(&entry->gated[PR_CLASS_TRANSACTIONAL]);
+    TAILQ_INIT(&entry->gated[PR_CLASS_MARKETING]);
     TAILQ_INIT(&entry->ready);
     lane->senders[lane->senders_n++] = entry;
     return entry;
+}
+
+void pr_lane_unqueue(struct pr_job *job) {
+    enum pr_class class = pr_class_of(job->category);
+    TAILQ_REMOVE(&job->lane_sender->gated[class], job, queue);
+    job->lane_sender->gated_n[class]--;
+    job->lane_sender = NULL;
+    job->is_queued = false;
 }
 
 void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t due_us, int64_t wait_ms) {
@@ -153,6 +163,16 @@ void pr_lane_take_back(struct pr_lane *lane, struct pr_job *job, enum pr_job_nex
     pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, next);
 }
 
+void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_bytes) {
+    job->cost = PR_JOB_COST + 4 * (int64_t)record_bytes;
+    lane->cost += job->cost;
+}
+
+bool pr_lane_has_memory(const struct pr_lane *lane) {
+    const struct pr_options *opt = lane->process->opt;
+    return lane->cost < opt->dispatch.memory_max / 2 / opt->dispatch.lanes;
+}
+
 bool pr_lane_is_empty(const struct pr_lane *lane) {
     for (int i = 0; i < PR_JOB_STATES; i++) {
         if (lane->jobs.n[i] > 0) {
@@ -172,6 +192,21 @@ static void wake_due(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what, (void)arg;
 }
 
+/* What a room put in line for one that had its turn before, or room in a window that opened: no reason to sleep. */
+static bool has_work_left(const struct pr_lane *lane) {
+    if (!lane->book || lane->is_draining) {
+        return !TAILQ_EMPTY(&lane->to_finish);
+    }
+    const struct pr_part *part = NULL;
+    TAILQ_FOREACH (part, &lane->parts, link) {
+        bool is_stopped = part->is_revoked || lane->is_stopped_by_dead || !pr_lane_has_memory(lane);
+        if (!is_stopped && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker)) {
+            return true;
+        }
+    }
+    return !TAILQ_EMPTY(&lane->passed) || !TAILQ_EMPTY(&lane->to_prepare) || !TAILQ_EMPTY(&lane->to_finish);
+}
+
 static void lane_turn(struct pr_lane *lane) {
     lane->now_ns = pr_clock_mono_ns();
     lane->now_us = pr_process_db_now_us(lane->process);
@@ -181,6 +216,9 @@ static void lane_turn(struct pr_lane *lane) {
         if (lane->rooms[i].turn) {
             lane->rooms[i].turn(lane);
         }
+    }
+    if (has_work_left(lane)) {
+        lane->wake_ns = lane->now_ns;
     }
     atomic_store_explicit(&lane->turned_ns, lane->now_ns, memory_order_relaxed);
 }

@@ -33,16 +33,25 @@ struct pr_link {
     short kind;
 };
 
-/* Room between a sender's queues; a sender's jobs in this lane. */
+/* What goes ahead of what in one sender's queue. */
+enum pr_class { PR_CLASS_TRANSACTIONAL, PR_CLASS_MARKETING };
+enum { PR_CLASSES = 2 };
+
+static inline enum pr_class pr_class_of(enum pr_category category) {
+    return category == PR_CATEGORY_MARKETING ? PR_CLASS_MARKETING : PR_CLASS_TRANSACTIONAL;
+}
+
+/* A sender's jobs in this lane. */
 struct pr_lane_sender {
     struct pr_book *book; /* a reference: `sender` points into it */
     const struct pr_sender *sender;
     int32_t id;
-    struct pr_job_list gated; /* passed the gate, wait for room to be claimed (queue link) */
-    struct pr_job_list ready; /* claimed, wait for a token (queue link) */
-    uint32_t gated_n, ready_n, claiming_n;
+    struct pr_job_list gated[PR_CLASSES]; /* passed the gate, wait for room to be claimed (queue link) */
+    struct pr_job_list ready;             /* claimed, wait for a token (queue link) */
+    uint32_t gated_n[PR_CLASSES], ready_n, claiming_n;
+    uint32_t served; /* turns, for the floor of marketing */
     uint64_t secret_version;
-    int64_t held_us; /* until when those it has no room for were last deferred */
+    int64_t held_us[PR_CLASSES]; /* until when those it has no room for were last deferred */
 };
 
 /* One partition of one topic in this lane, from its assignment to its last open job. */
@@ -96,6 +105,7 @@ struct pr_lane {
 
     struct pr_book *book; /* NULL until first read */
     struct pr_jobs jobs;
+    int64_t cost;          /* bytes that the jobs are counted with */
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */
@@ -106,6 +116,7 @@ struct pr_lane {
     struct pr_lane_sender **senders;
     size_t senders_n;
     int64_t dead_minute, dead_n; /* dead letters of this minute */
+    bool is_stopped_by_dead;     /* more of them than is allowed: intake waits for the next minute */
     struct pr_touch touches[PR_TOUCHES];
     size_t touch_next;
     struct pr_stat stat;
@@ -137,6 +148,9 @@ void pr_lane_free(struct pr_lane *lane);
 /* A room wants to be called again at `at_ns` at the latest. */
 void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
 
+/* Takes a GATED job out of its sender's queue, where it must be. */
+void pr_lane_unqueue(struct pr_job *job);
+
 /* The lane's queues of a sender; NULL without memory. */
 struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_sender *sender);
 
@@ -152,6 +166,13 @@ void pr_lane_take_back(struct pr_lane *lane, struct pr_job *job, enum pr_job_nex
 
 /* A claimed job comes back later: fills `parking`. `reason` is static. */
 void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t due_us, int64_t wait_ms);
+
+/*
+ * Memory: a job is counted with four times its record (bytes, parsed form, body) and 4 KiB. Nothing new is taken while the lane's part of
+ * dispatch.memory.max, half of which is for records on their way, is used up.
+ */
+void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_bytes);
+bool pr_lane_has_memory(const struct pr_lane *lane);
 
 /* All jobs are gone and nothing is left to write. */
 bool pr_lane_is_empty(const struct pr_lane *lane);

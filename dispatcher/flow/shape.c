@@ -55,6 +55,10 @@ static bool stop_until(struct pr_shapes *shapes, int32_t sender, int64_t until_n
     bool is_news = false;
     pthread_mutex_lock(&shapes->lock);
     struct pr_shape *shape = find(shapes, sender);
+    if (!shape && shapes->n < PR_SHAPES_MAX) {
+        shape = &shapes->shape[shapes->n++];
+        *shape = (struct pr_shape){.sender = sender};
+    }
     if (shape && (!only_later || until_ns > shape->stopped_until_ns)) {
         is_news = (shape->stopped_until_ns == 0) != (until_ns == 0);
         shape->stopped_until_ns = until_ns;
@@ -73,8 +77,8 @@ bool pr_shapes_stop(struct pr_shapes *shapes, int32_t sender, int64_t until_ns) 
 
 bool pr_shapes_is_up(struct pr_shapes *shapes, int32_t sender, int64_t now_ns) {
     pthread_mutex_lock(&shapes->lock);
-    struct pr_shape *shape = find(shapes, sender);
-    bool is_up = shape && now_ns >= shape->stopped_until_ns;
+    const struct pr_shape *shape = find(shapes, sender);
+    bool is_up = !shape || now_ns >= shape->stopped_until_ns;
     pthread_mutex_unlock(&shapes->lock);
     return is_up;
 }

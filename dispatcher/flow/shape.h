@@ -39,6 +39,7 @@ void pr_shapes_pause(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, i
 /* The sender cannot send (token, account): nothing goes until then; 0 lets it go again. True when that is news. */
 bool pr_shapes_stop(struct pr_shapes *shapes, int32_t sender, int64_t until_ns);
 
+/* Nothing says that it may not send; one that is not known is up. */
 bool pr_shapes_is_up(struct pr_shapes *shapes, int32_t sender, int64_t now_ns);
 
 #endif

@@ -19,6 +19,13 @@ struct pr_gate_entry {
 
 enum { KEY_RECIPIENT, KEY_ID, KEYS };
 
+/* A message id that some job inside or in front of the gate has. */
+struct pr_gate_present {
+    UT_hash_handle hh;
+    uint64_t key;
+    uint32_t jobs;
+};
+
 void pr_gate_init(struct pr_gate *gate) {
     *gate = (struct pr_gate){.waiting = 0};
 }
@@ -77,8 +84,44 @@ static enum pr_gate_answer step(struct pr_gate *gate, struct pr_job *job, int fr
     return PR_GATE_PASSED;
 }
 
+static struct pr_gate_present *find_present(const struct pr_gate *gate, uint64_t key) {
+    struct pr_gate_present *present = NULL;
+    HASH_FIND(hh, gate->present, &key, sizeof(key), present);
+    return present;
+}
+
+static bool note_present(struct pr_gate *gate, uint64_t key) {
+    struct pr_gate_present *present = find_present(gate, key);
+    if (!present) {
+        present = calloc(1, sizeof(*present));
+        if (!present) {
+            return false;
+        }
+        present->key = key;
+        HASH_ADD(hh, gate->present, key, sizeof(present->key), present);
+        if (find_present(gate, key) != present) {
+            free(present);
+            return false;
+        }
+    }
+    present->jobs++;
+    return true;
+}
+
+static void forget_present(struct pr_gate *gate, uint64_t key) {
+    struct pr_gate_present *present = find_present(gate, key);
+    pr_assert(present);
+    if (--present->jobs == 0) {
+        HASH_DEL(gate->present, present);
+        free(present);
+    }
+}
+
 enum pr_gate_answer pr_gate_enter(struct pr_gate *gate, struct pr_job *job) {
     pr_assert(!job->is_entered && !job->is_queued);
+    if (!note_present(gate, key_of(job, KEY_ID))) {
+        return PR_GATE_NO_MEMORY;
+    }
     job->is_entered = true;
     enum pr_gate_answer answer = step(gate, job, KEY_RECIPIENT);
     if (answer == PR_GATE_NO_MEMORY) {
@@ -123,10 +166,11 @@ void pr_gate_leave(struct pr_gate *gate, struct pr_job *job, struct pr_job_list 
             job->gate_keys[k] = NULL;
         }
     }
+    forget_present(gate, key_of(job, KEY_ID));
     job->is_entered = false;
 }
 
 bool pr_gate_has_id(const struct pr_gate *gate, const struct pr_uuid *id) {
     uint64_t key = XXH3_64bits_withSeed(id->b, sizeof(id->b), 0x9e3779b97f4a7c15ULL);
-    return find(gate, KEY_ID, key) != NULL;
+    return find_present(gate, key) != NULL;
 }

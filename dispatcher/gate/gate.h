@@ -5,10 +5,12 @@
 #include "flow/job.h"
 
 struct pr_gate_entry;
+struct pr_gate_present;
 
 /* Keys are 64-bit hashes: two people who collide wait for each other, which is harmless. One thread. */
 struct pr_gate {
-    struct pr_gate_entry *table[2]; /* 0: (tenant, recipient), 1: message id */
+    struct pr_gate_entry *table[2];  /* keys taken; 0: (tenant, recipient), 1: message id */
+    struct pr_gate_present *present; /* message ids of all that entered, those who wait for their recipient included */
     size_t waiting;
 };
 

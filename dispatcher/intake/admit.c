@@ -43,10 +43,7 @@ static void drop_gated(struct pr_lane *lane, struct pr_job *job) {
     if (job->gate_wait) {
         pr_gate_leave(lane->gate, job, &lane->passed);
     } else if (job->is_queued && job->lane_sender) {
-        TAILQ_REMOVE(&job->lane_sender->gated, job, queue);
-        job->lane_sender->gated_n--;
-        job->lane_sender = NULL;
-        job->is_queued = false;
+        pr_lane_unqueue(job);
     } else if (job->is_queued) {
         return; /* on `passed` or `to_prepare`: dropped where it is taken from there */
     }

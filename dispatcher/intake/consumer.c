@@ -109,7 +109,7 @@ static void take_reports(struct pr_consumer *c) {
 static void set_starts(struct pr_consumer *c, rd_kafka_topic_partition_list_t *parts) {
     rd_kafka_resp_err_t err = rd_kafka_committed(c->rk, parts, 10000);
     for (int i = 0; i < parts->cnt; i++) {
-        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR || parts->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             parts->elems[i].offset = RD_KAFKA_OFFSET_STORED;
         } else if (parts->elems[i].offset < 0) {
             parts->elems[i].offset = RD_KAFKA_OFFSET_BEGINNING;
@@ -213,15 +213,17 @@ static void set_paused(struct pr_consumer *c, int topic, int32_t part, struct pr
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* A partition whose lane has a window's worth waiting is paused, and goes on at half of that. */
+/* A partition whose lane has a window's worth waiting is paused, and goes on at half of that; all are when memory is used up. */
 static void balance(struct pr_consumer *c) {
-    int32_t high = (int32_t)c->process->opt->dispatch.window;
+    bool is_full = atomic_load_explicit(&c->process->backlog_bytes, memory_order_relaxed) >
+                   c->process->opt->dispatch.memory_max / 2;
+    int32_t high = is_full ? 1 : (int32_t)c->process->opt->dispatch.window;
     for (int t = 0; t < c->process->topics_n; t++) {
         for (int32_t p = 0; p < c->partitions; p++) {
             struct pr_assigned *at = place(c, t, p);
             int32_t depth = atomic_load_explicit(&at->depth, memory_order_relaxed);
             bool wants_pause = at->assignment != 0 && !at->is_paused && depth >= high;
-            bool wants_resume = at->assignment != 0 && at->is_paused && depth <= high / 2;
+            bool wants_resume = at->assignment != 0 && at->is_paused && depth <= high / 2 && !is_full;
             if (wants_pause || wants_resume) {
                 set_paused(c, t, p, at, wants_pause);
             }
@@ -247,7 +249,9 @@ static void take_record(struct pr_consumer *c, rd_kafka_message_t *record) {
         at->mail = mail_new(PR_INTAKE_RECORDS, topic, record->partition, at->assignment, PR_BATCH_MAX);
     }
     at->mail->record[at->mail->n++] = record;
+    at->mail->depth = &at->depth;
     atomic_fetch_add_explicit(&at->depth, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->process->backlog_bytes, (int64_t)record->len, memory_order_relaxed);
     if (at->mail->n == PR_BATCH_MAX) {
         flush_mail(c, at);
     }

@@ -23,7 +23,7 @@ struct pr_intake_mail {
     int32_t part;
     int64_t assignment;
     int64_t deadline_ns;    /* DRAIN, monotonic */
-    _Atomic int32_t *depth; /* ASSIGN: records between consumer and lane, borrowed for the life of the process */
+    _Atomic int32_t *depth; /* ASSIGN, RECORDS: records between consumer and lane, borrowed for the life of the process */
     uint32_t n;
     rd_kafka_message_t *record[]; /* RECORDS */
 };

@@ -73,12 +73,19 @@ static void assign(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     TAILQ_INSERT_TAIL(&lane->parts, part, link);
 }
 
-static void drop_backlog(struct pr_part *part) {
+/* A record leaves the way between consumer and lane. */
+static void count_out(struct pr_lane *lane, _Atomic int32_t *depth, const rd_kafka_message_t *record) {
+    atomic_fetch_sub_explicit(depth, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&lane->process->backlog_bytes, (int64_t)record->len, memory_order_relaxed);
+}
+
+static void drop_backlog(struct pr_lane *lane, struct pr_part *part) {
     while (part->backlog_n > 0) {
-        rd_kafka_message_destroy(part->backlog[part->backlog_head]);
+        rd_kafka_message_t *record = part->backlog[part->backlog_head];
         part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
         part->backlog_n--;
-        atomic_fetch_sub_explicit(part->depth, 1, memory_order_relaxed);
+        count_out(lane, part->depth, record);
+        rd_kafka_message_destroy(record);
     }
 }
 
@@ -89,7 +96,7 @@ static void revoke(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     }
     part->is_revoked = true;
     part->revoke_end_ns = lane->now_ns + PR_REVOKE_WAIT_MS * INT64_C(1000000);
-    drop_backlog(part);
+    drop_backlog(lane, part);
     pr_intake_drop(lane, part, part->part);
 }
 
@@ -198,7 +205,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     }
     part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
     part->backlog_n--;
-    atomic_fetch_sub_explicit(part->depth, 1, memory_order_relaxed);
+    count_out(lane, part->depth, record);
     rd_kafka_timestamp_type_t kind;
     int64_t kafka_ms = rd_kafka_message_timestamp(record, &kind);
     job->part = part;
@@ -210,6 +217,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
                                      .kafka_us = kafka_ms > 0 ? kafka_ms * 1000 : lane->now_us};
     job->since_us = PR_TIME_NONE;
     job->expires_ns = INT64_MAX;
+    pr_lane_charge(lane, job, record->len);
     copy_raw(job, record);
     decode(lane, job);
     check_place(lane, job);
@@ -227,7 +235,8 @@ static bool is_stopped_by_dead(struct pr_lane *lane) {
         lane->dead_minute = minute;
         lane->dead_n = 0;
     }
-    if (most <= 0 || lane->dead_n < most) {
+    lane->is_stopped_by_dead = most > 0 && lane->dead_n >= most;
+    if (!lane->is_stopped_by_dead) {
         return false;
     }
     pr_log_limited(&dead_stop, PR_LOG_ERROR, "intake_stopped", "dead_letters=%lld text=%s", (long long)lane->dead_n,
@@ -242,7 +251,7 @@ static void fill_windows(struct pr_lane *lane) {
     int taken = 0;
     TAILQ_FOREACH (part, &lane->parts, link) {
         while (taken < TURN_MAX && !part->is_revoked && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker) &&
-               !is_stopped_by_dead(lane) && take_one(lane, part)) {
+               !is_stopped_by_dead(lane) && pr_lane_has_memory(lane) && take_one(lane, part)) {
             taken++;
         }
     }
@@ -256,7 +265,7 @@ static void drain(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     lane->is_draining = true;
     lane->drain_end_ns = mail->deadline_ns;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        drop_backlog(part);
+        drop_backlog(lane, part);
     }
     pr_intake_drop(lane, NULL, -1);
 }
@@ -283,6 +292,8 @@ static void prepare_again(struct pr_lane *lane) {
         job->is_queued = false;
         if (job->is_dropped || lane->is_draining || !pr_prepare(lane, job)) {
             pr_lane_settle(lane, job, 0, PR_NEXT_DROP);
+        } else if (job->kind == PR_JOB_ASIDE) {
+            pr_lane_settle(lane, job, PR_WRITE_ASIDE, PR_NEXT_SETTLED); /* its rule went before it had a row */
         } else {
             TAILQ_INSERT_TAIL(&lane->passed, job, queue);
             job->is_queued = true;
@@ -312,7 +323,7 @@ void pr_intake_close(struct pr_lane *lane) {
     take_mail(lane);
     struct pr_part *part = NULL;
     while ((part = TAILQ_FIRST(&lane->parts)) != NULL) {
-        drop_backlog(part);
+        drop_backlog(lane, part);
         part_free(lane, part);
     }
     free(lane->gate);

@@ -4,6 +4,10 @@
 #include "base/clock.h"
 
 enum { PR_SENDER_STOPPED_WAIT_US = 60 * 1000000 };
+/* A sender that pauses for less keeps its messages in its queue. */
+static const int64_t sender_stopped_ns = INT64_C(30) * 1000000000;
+static const int64_t hour_us = INT64_C(3600) * 1000000;
+static const int64_t template_wait_us = INT64_C(600) * 1000000;
 
 static struct pr_span text_at(struct pr_job *job, struct pr_span path) {
     struct pr_span text;
@@ -104,7 +108,7 @@ static void find_times(struct pr_job *job) {
 
 static bool sender_is_up(void *arg, const struct pr_sender *sender) {
     struct pr_lane *lane = arg;
-    return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns);
+    return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns + sender_stopped_ns);
 }
 
 static bool any_sender(void *arg, const struct pr_sender *sender) {
@@ -178,7 +182,7 @@ static bool find_tenant(struct pr_lane *lane, struct pr_job *job) {
 }
 
 static void identify(struct pr_job *job) {
-    if (job->gen == 0 && !job->has_row) {
+    if (job->gen == 0 && !job->has_row && !job->is_entered) { /* at the gate it is known by its id */
         struct pr_span rule = job->rule ? job->rule->name : (struct pr_span){"", 0};
         pr_identity_make(job->tenant->name, job->record.source, job->record.id, rule, 0, job->record.time_us,
                          job->origin.kafka_us, &job->identity);
@@ -194,31 +198,40 @@ static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
     if (!job->choice.has_approved) { /* which language, the contact's own locale may decide after the claim */
         /* A template that was paused while the message waited is waited for; a new message for it is refused at once. */
         if (job->gen > 0 && job->choice.has_name) {
-            job->hold_us = lane->now_us + INT64_C(3600) * 1000000;
+            job->hold_us = lane->now_us + hour_us;
             job->hold_reason = job->choice.refusal;
         } else {
             job->refusal = job->choice.refusal;
         }
     } else if (!is_allowed(lane, job)) {
         job->refusal = "only_to";
+    } else if (job->choice.tpl && !pr_shapes_is_up(&lane->process->templates, job->choice.tpl->id, lane->now_ns)) {
+        job->hold_us = lane->now_us + template_wait_us; /* the platform said a moment ago that it is paused */
+        job->hold_reason = "template_stopped";
     }
 }
 
 bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
+    bool has_row = job->gen > 0 || job->has_row;
+    int32_t tenant = job->tenant ? job->tenant->id : 0; /* read before the old book goes */
+    pr_book_ref(lane->book);
     pr_book_unref(job->book);
-    job->book = pr_book_ref(lane->book);
+    job->book = lane->book;
+    job->tenant = has_row ? pr_book_tenant_of(job->book, tenant) : NULL;
+    job->sender = NULL;
+    job->choice = (struct pr_template_choice){.tpl = NULL};
     job->refusal = NULL;
     job->rule = NULL;
     job->rank = -1;
     job->fences_n = 0;
     job->hold_us = PR_TIME_NONE;
-    if (is_ignored(lane, job->record.type)) {
+    if (!has_row && is_ignored(lane, job->record.type)) {
         refuse_early(job, "ignored");
         return true;
     }
-    if (!find_tenant(lane, job)) {
+    if (!job->tenant && !find_tenant(lane, job)) {
         refuse_early(job, "unknown_tenant");
-        return true;
+        return !has_row; /* tenants are never removed: a row's is there, or nothing can be said of it */
     }
     bool is_a_control = is_control(job->record.type);
     job->rule = is_a_control ? NULL : pr_tenant_rule(job->tenant, job->record.type, &job->rank);

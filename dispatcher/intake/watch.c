@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PR_SEEN_MAX = 1024, PR_DUE_LIMIT = 500 };
+enum { PR_DUE_LIMIT = 500 };
 static const int64_t control_every_ns = 500 * 1000 * 1000;
 static const int64_t due_every_ns = 200 * 1000 * 1000;
 static const int64_t second_ns = 1000 * 1000 * 1000;
@@ -20,11 +20,11 @@ static struct pr_log_limit failures = PR_LOG_LIMIT(5);
 
 struct pr_watcher {
     struct pr_params params;
-    int64_t control_ns, due_ns, wake_ns, second_ns; /* when each is next */
+    int64_t control_ns, book_ns, due_ns, wake_ns, second_ns; /* when each is next */
     bool is_reading_control, is_reading_book, is_reading_due, is_waking;
     bool wants_book;
-    int64_t xmin; /* of the last look at control; 0: none yet */
-    int64_t seen[PR_SEEN_MAX];
+    int64_t xmin;  /* of the last look at control; 0: none yet */
+    int64_t *seen; /* control rows of the last look, by id */
     size_t seen_n;
     int64_t after_due_us; /* the last due row read */
     struct pr_uuid after_id;
@@ -43,6 +43,7 @@ bool pr_watch_open(struct pr_lane *lane) {
 void pr_watch_close(struct pr_lane *lane) {
     if (lane->watcher) {
         pr_params_free(&lane->watcher->params);
+        free(lane->watcher->seen);
         free(lane->watcher);
         lane->watcher = NULL;
     }
@@ -62,21 +63,28 @@ static bool is_ok(const struct pr_pg_result *result, const char *what) {
 
 /* ---- the book ---- */
 
+/* What cannot be taken back now is decided again before it is sent (again): jobs of one contact, or all for 0. */
+static void regate(struct pr_lane *lane, enum pr_job_state state, int64_t contact) {
+    struct pr_job *job = NULL;
+    TAILQ_FOREACH (job, &lane->jobs.list[state], link) {
+        job->is_regated = job->is_regated || contact == 0 || job->contact == contact;
+    }
+}
+
 /* Everything that curl does not have is decided again by the new book. */
 static void decide_again(struct pr_lane *lane) {
     struct pr_job *next = NULL;
     for (struct pr_job *job = TAILQ_FIRST(&lane->jobs.list[PR_JOB_GATED]); job; job = next) {
         next = TAILQ_NEXT(job, link);
         if (job->is_queued && job->lane_sender) {
-            TAILQ_REMOVE(&job->lane_sender->gated, job, queue);
-            job->lane_sender->gated_n--;
-            job->lane_sender = NULL;
+            pr_lane_unqueue(job);
             TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
+            job->is_queued = true;
         }
     }
-    TAILQ_FOREACH (next, &lane->jobs.list[PR_JOB_CLAIMING], link) {
-        next->is_regated = true;
-    }
+    regate(lane, PR_JOB_CLAIMING, 0);
+    regate(lane, PR_JOB_SENDING, 0);
+    regate(lane, PR_JOB_SETTLING, 0);
     while ((next = TAILQ_FIRST(&lane->jobs.list[PR_JOB_READY])) != NULL) {
         pr_lane_take_back(lane, next, PR_NEXT_GATE);
     }
@@ -123,6 +131,7 @@ static void book_done(void *arg, const struct pr_pg_result *result) {
     struct pr_book *book = is_ok(result, "book") ? pr_book_new(result->rows) : NULL;
     if (!book) {
         lane->watcher->wants_book = true;
+        lane->watcher->book_ns = pr_clock_mono_ns() + second_ns;
         return;
     }
     bool is_first = lane->book == NULL;
@@ -146,6 +155,8 @@ static void read_book(struct pr_lane *lane) {
 /* A contact's consent or suppression changed: its claimed messages are decided again, and those whose claim is under way when it answers. */
 static void touch(struct pr_lane *lane, int64_t contact) {
     lane->touches[lane->touch_next++ % PR_TOUCHES] = (struct pr_touch){.contact = contact, .at_ns = pr_clock_mono_ns()};
+    regate(lane, PR_JOB_SENDING, contact);
+    regate(lane, PR_JOB_SETTLING, contact);
     static const enum pr_job_state states[] = {PR_JOB_READY, PR_JOB_WAITING};
     for (size_t i = 0; i < 2; i++) {
         struct pr_job *next = NULL;
@@ -158,25 +169,30 @@ static void touch(struct pr_lane *lane, int64_t contact) {
     }
 }
 
-static bool is_seen(const struct pr_watcher *watcher, int64_t id) {
-    for (size_t i = 0; i < watcher->seen_n; i++) {
-        if (watcher->seen[i] == id) {
-            return true;
-        }
-    }
-    return false;
+static int by_number(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
 }
 
-static void follow(struct pr_lane *lane, struct pr_span kind, struct pr_span target) {
-    if (pr_span_is(kind, "contact")) {
-        int64_t contact = 0;
-        for (size_t i = 0; i < target.n && target.p[i] >= '0' && target.p[i] <= '9'; i++) {
-            contact = contact * 10 + (target.p[i] - '0');
-        }
-        touch(lane, contact);
-    } else {
+/* Rows come in order of their ids. */
+static bool is_seen(const struct pr_watcher *watcher, int64_t id) {
+    return watcher->seen_n > 0 && bsearch(&id, watcher->seen, watcher->seen_n, sizeof(id), by_number) != NULL;
+}
+
+/* True for a contact. Of many at once only the first are looked for one by one; then everything is decided again. */
+static bool follow(struct pr_lane *lane, struct pr_span kind, struct pr_span target, size_t contacts) {
+    if (!pr_span_is(kind, "contact")) {
         lane->watcher->wants_book = true;
+        return false;
     }
+    int64_t contact = 0;
+    for (size_t i = 0; i < target.n && target.p[i] >= '0' && target.p[i] <= '9'; i++) {
+        contact = contact * 10 + (target.p[i] - '0');
+    }
+    if (contacts < PR_TOUCHES) {
+        touch(lane, contact);
+    }
+    return true;
 }
 
 /*
@@ -190,23 +206,29 @@ static void control_done(void *arg, const struct pr_pg_result *result) {
     if (!is_ok(result, "control")) {
         return;
     }
+    int n = PQntuples(result->rows);
     bool is_first = watcher->xmin == 0;
-    int64_t now_seen[PR_SEEN_MAX];
+    int64_t *now_seen = calloc((size_t)n, sizeof(*now_seen));
+    if (!now_seen) {
+        return; /* asked again from the same xmin */
+    }
     size_t now_seen_n = 0;
-    for (int i = 0; i < PQntuples(result->rows); i++) {
+    size_t contacts = 0;
+    for (int i = 0; i < n; i++) {
         watcher->xmin = pr_pg_int8(result->rows, i, 3);
         if (pr_pg_is_null(result->rows, i, 0)) {
             continue;
         }
-        int64_t id = pr_pg_int8(result->rows, i, 0);
-        if (!is_seen(watcher, id)) {
-            follow(lane, pr_pg_bytes(result->rows, i, 1), pr_pg_bytes(result->rows, i, 2));
-        }
-        if (now_seen_n < PR_SEEN_MAX) {
-            now_seen[now_seen_n++] = id;
+        now_seen[now_seen_n++] = pr_pg_int8(result->rows, i, 0);
+        if (!is_seen(watcher, now_seen[now_seen_n - 1])) {
+            contacts += follow(lane, pr_pg_bytes(result->rows, i, 1), pr_pg_bytes(result->rows, i, 2), contacts);
         }
     }
-    memcpy(watcher->seen, now_seen, now_seen_n * sizeof(now_seen[0]));
+    if (contacts > PR_TOUCHES) {
+        decide_again(lane);
+    }
+    free(watcher->seen);
+    watcher->seen = now_seen;
     watcher->seen_n = now_seen_n;
     watcher->wants_book = watcher->wants_book || is_first;
 }
@@ -275,15 +297,20 @@ static void take_due(struct pr_lane *lane, const PGresult *rows, int row) {
     if (pr_gate_has_id(lane->gate, &id) || !owns(lane, pr_pg_int4(rows, row, DUE_PART))) {
         return;
     }
-    struct pr_job *job = pr_job_new(&lane->jobs);
+    const struct pr_tenant *tenant = pr_book_tenant_of(lane->book, pr_pg_int4(rows, row, DUE_TENANT));
+    struct pr_job *job =
+        tenant ? pr_job_new(&lane->jobs) : NULL; /* a tenant that this book does not know yet is waited for */
     if (!job) {
         return;
     }
+    job->book = pr_book_ref(lane->book);
+    job->tenant = tenant;
     read_row(job, rows, row);
+    pr_lane_charge(lane, job, job->raw.value.n);
     struct pr_record_input in = {.value = job->raw.value, .bytes_max = PR_RECORD_STORED_MAX};
     struct pr_record_fault fault = {.text = ""};
     enum pr_record_status status = pr_record_decode(&in, &job->arena, &job->record, &fault);
-    if (status != PR_RECORD_OK || !pr_prepare(lane, job) || !job->tenant) {
+    if (status != PR_RECORD_OK || !pr_prepare(lane, job)) {
         job->kind = PR_JOB_DEAD;
         job->aside_reason = pr_record_status_name(status);
         job->dead_detail = pr_arena_copy(&job->arena, pr_span_of(fault.text));
@@ -303,13 +330,16 @@ static void due_done(void *arg, const struct pr_pg_result *result) {
         return;
     }
     int n = PQntuples(result->rows);
+    size_t before = lane->jobs.n[PR_JOB_GATED];
     for (int i = 0; i < n; i++) {
         take_due(lane, result->rows, i);
     }
+    bool is_news = lane->jobs.n[PR_JOB_GATED] > before;
     if (n == PR_DUE_LIMIT) {
         watcher->after_due_us = pr_pg_time_us(result->rows, n - 1, DUE_DUE);
         memcpy(watcher->after_id.b, pr_pg_bytes(result->rows, n - 1, DUE_ID).p, sizeof(watcher->after_id.b));
-        watcher->due_ns = lane->now_ns;
+        watcher->due_ns =
+            is_news ? lane->now_ns : watcher->due_ns; /* a page of rows that are here already is no hurry */
     } else {
         watcher->after_due_us = 0;
         memset(&watcher->after_id, 0, sizeof(watcher->after_id));
@@ -350,7 +380,8 @@ static void read_due(struct pr_lane *lane) {
 
 /* What came back may fill one window; more is read when some of it has gone. */
 static bool has_room_for_due(const struct pr_lane *lane) {
-    return lane->jobs.n[PR_JOB_GATED] + lane->jobs.n[PR_JOB_CLAIMING] < 2 * (size_t)lane->process->opt->dispatch.window;
+    return pr_lane_has_memory(lane) &&
+           lane->jobs.n[PR_JOB_GATED] + lane->jobs.n[PR_JOB_CLAIMING] < 2 * (size_t)lane->process->opt->dispatch.window;
 }
 
 /* ---- people to wake ---- */
@@ -385,7 +416,7 @@ static void look_for_changes(struct pr_lane *lane) {
         watcher->control_ns = now_ns + control_every_ns;
         read_control(lane);
     }
-    if (watcher->wants_book && !watcher->is_reading_book) {
+    if (watcher->wants_book && !watcher->is_reading_book && now_ns >= watcher->book_ns) {
         read_book(lane);
     }
 }

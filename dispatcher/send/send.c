@@ -14,6 +14,7 @@
 
 enum { PR_STOP_SENDER_NS = 60 * 1000, PR_URL_MAX = 1024 };
 static const int64_t second_ns = 1000000000;
+static const int64_t template_stop_ns = INT64_C(600) * 1000000000;
 static struct pr_log_limit stops = PR_LOG_LIMIT(10);
 
 /* ---- the guard ---- */
@@ -43,9 +44,16 @@ static void park(struct pr_lane *lane, struct pr_job *job, int16_t state, int64_
 static void reject(struct pr_lane *lane, struct pr_job *job, const char *reason) {
     job->outcome.kind = PR_OUTCOME_REJECT;
     job->outcome.reason = reason;
-    job->gives_back = true;
+    job->gives_back = job->resends == 0;
     count(lane, job, "refused", reason);
     pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+}
+
+/* What was refused for its sender's sake would be refused to the next one too. One answer without a provider's code is no more than a hiccup. */
+static void pause(struct pr_lane *lane, const struct pr_job *job) {
+    int64_t least_ns = job->outcome.code == 0 ? second_ns / 10 : second_ns;
+    int64_t hint_ns = job->outcome.wait_us * 1000;
+    pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, hint_ns > least_ns ? hint_ns : least_ns);
 }
 
 /* A short retry waits in the lane; its outcome is durable before the next request, so that a crash leaves one attempt unrecorded at most. */
@@ -62,7 +70,7 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
                           ? pr_backoff_pair(tries)
                           : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
-        pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, second_ns);
+        pause(lane, job);
     }
     if (job->lane_wait_us + wait_us > backoff->lane_us) {
         park(lane, job, PR_STATE_DEFERRED, wait_us);
@@ -87,7 +95,7 @@ static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
 static void not_let(struct pr_lane *lane, struct pr_job *job) {
     job->attempt--;
     if (pr_clock_mono_ns() >= job->expires_ns) {
-        job->gives_back = true;
+        job->gives_back = job->resends == 0;
         job->aside_reason = "expired";
         count(lane, job, "refused", "expired");
         pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);
@@ -105,6 +113,9 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
     case PR_OUTCOME_RETRY: retry(lane, job); break;
     case PR_OUTCOME_DEFER:
         job->tries += job->outcome.charges_try;
+        if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
+            pause(lane, job);
+        }
         park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
         break;
     case PR_OUTCOME_REJECT: reject(lane, job, job->outcome.reason); break;
@@ -112,6 +123,7 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
         pr_log_limited(&stops, PR_LOG_ERROR, "template_stopped", "template=%.*s language=%.*s reason=%s code=%d",
                        PR_SPAN_ARG(job->choice.tpl->name), PR_SPAN_ARG(job->choice.tpl->language), job->outcome.reason,
                        job->outcome.code);
+        (void)pr_shapes_stop(&lane->process->templates, job->choice.tpl->id, lane->now_ns + template_stop_ns);
         if (job->outcome.wait_us > 0) {
             park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
         } else {
@@ -235,8 +247,9 @@ static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     const char *why = "";
     uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns);
     if (version != entry->secret_version) {
+        bool is_first = entry->secret_version == 0;
         entry->secret_version = version;
-        if (pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
+        if (!is_first && pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
             pr_log_info("sender_resumed", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
         }
     }
@@ -251,8 +264,10 @@ static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     struct pr_job *job = NULL;
     while ((job = TAILQ_FIRST(&entry->ready)) != NULL && pr_http_has_room(lane->http)) {
         int64_t wait_ns = 0;
-        if (job->epoch != atomic_load(&lane->process->epoch)) {
-            pr_lane_take_back(lane, job, PR_NEXT_GATE); /* claimed under a lease that was lost since, and never sent */
+        bool is_ours =
+            job->epoch == atomic_load(&lane->process->epoch); /* not claimed under a lease that was lost since */
+        if (!is_ours || !pr_shapes_is_up(&lane->process->templates, job->choice.tpl->id, lane->now_ns)) {
+            pr_lane_take_back(lane, job, PR_NEXT_GATE);
             continue;
         }
         if (!pr_shapes_take(&lane->process->shapes, entry->id, lane->now_ns, &wait_ns)) {
@@ -267,6 +282,11 @@ static void wake_waiting(struct pr_lane *lane) {
     struct pr_heap_node *node = NULL;
     while ((node = pr_heap_first(&lane->timers)) != NULL && node->key <= lane->now_ns) {
         struct pr_job *job = PR_CONTAINER_OF(pr_heap_pop(&lane->timers), struct pr_job, timer);
+        if (job->state == PR_JOB_SETTLING) {
+            TAILQ_INSERT_TAIL(&lane->to_settle, job, queue); /* could not be written a moment ago */
+            job->is_queued = true;
+            continue;
+        }
         bool is_ours = job->epoch == atomic_load(&lane->process->epoch);
         if (job->state == PR_JOB_WAITING && is_ours && renumber(job)) {
             pr_job_move(&lane->jobs, job, PR_JOB_READY);

@@ -18,7 +18,6 @@ struct pr_settler {
     struct pr_params params;
     uint32_t open;
     int64_t singles_until_ns; /* after a statement that failed for good: one job each, to find which */
-    int64_t wait_until_ns;    /* nothing before: the database refuses what must be written */
 };
 
 /* Jobs of one statement. */
@@ -66,6 +65,7 @@ static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
     if (job->is_entered) {
         pr_gate_leave(lane->gate, job, &lane->passed);
     }
+    lane->cost -= job->cost;
     pr_metric_add(lane->metric, PR_METRIC_SETTLED, 0, 1);
     pr_job_move(&lane->jobs, job, PR_JOB_SETTLED);
     pr_job_free(&lane->jobs, job);
@@ -75,6 +75,7 @@ static void to_the_gate(struct pr_lane *lane, struct pr_job *job) {
     job->claim_no = 0;
     job->has_row = true;
     job->is_regated = false;
+    job->lane_sender = NULL;
     pr_job_move(&lane->jobs, job, PR_JOB_GATED);
     TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
     job->is_queued = true;
@@ -83,7 +84,7 @@ static void to_the_gate(struct pr_lane *lane, struct pr_job *job) {
 static void wait_in_lane(struct pr_lane *lane, struct pr_job *job) {
     pr_job_move(&lane->jobs, job, PR_JOB_WAITING);
     int64_t at_ns = lane->now_ns + job->parking.wait_ms * 1000000;
-    if (!pr_heap_push(&lane->timers, &job->timer, at_ns)) {
+    if (job->is_regated || !pr_heap_push(&lane->timers, &job->timer, at_ns)) {
         pr_lane_take_back(lane, job, PR_NEXT_GATE);
     }
 }
@@ -121,16 +122,19 @@ static void back_in_line(struct pr_settling *work) {
 static void refused(struct pr_settling *work, const struct pr_pg_result *result) {
     struct pr_lane *lane = work->lane;
     struct pr_job *job = work->job[0];
+    bool is_data = pr_pg_blames_data(result->sqlstate);
     if (work->n > 1) {
         lane->settler->singles_until_ns = lane->now_ns + PR_STUCK_WAIT_NS;
-    } else if (work->write->bit == PR_WRITE_CONTROL || work->write->bit == PR_WRITE_ASIDE) {
+    } else if (is_data && (work->write->bit == PR_WRITE_CONTROL || work->write->bit == PR_WRITE_ASIDE)) {
         struct pr_span reason = pr_arena_copy(&job->arena, pr_span_of(result->sqlstate));
         job->aside_reason = reason.p ? reason.p : "sqlstate";
         job->writes = PR_WRITE_DEAD;
     } else {
         pr_log_error("cannot_record", "statement=%s sqlstate=%s text=%s", work->write->name, result->sqlstate,
                      result->message);
-        lane->settler->wait_until_ns = lane->now_ns + PR_STUCK_WAIT_NS;
+        if (pr_heap_push(&lane->timers, &job->timer, lane->now_ns + PR_STUCK_WAIT_NS)) {
+            return; /* alone and later, so that it holds up nobody else */
+        }
     }
     back_in_line(work);
 }
@@ -219,8 +223,7 @@ static void finish_unwritten(struct pr_lane *lane) {
 void pr_settle_turn(struct pr_lane *lane) {
     struct pr_settler *settler = lane->settler;
     finish_unwritten(lane);
-    while (!TAILQ_EMPTY(&lane->to_settle) && settler->open < PR_SETTLE_OPEN_MAX &&
-           lane->now_ns >= settler->wait_until_ns && pr_pg_has_room(lane->settle_link.pg)) {
+    while (!TAILQ_EMPTY(&lane->to_settle) && settler->open < PR_SETTLE_OPEN_MAX && pr_pg_has_room(lane->settle_link.pg)) {
         if (!write_next(lane)) {
             break;
         }
