@@ -168,9 +168,10 @@ void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_byte
     lane->cost += job->cost;
 }
 
-bool pr_lane_has_memory(const struct pr_lane *lane) {
+bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
     const struct pr_options *opt = lane->process->opt;
-    return lane->cost < opt->dispatch.memory_max / 2 / opt->dispatch.lanes;
+    int64_t most = opt->dispatch.memory_max / 2 / opt->dispatch.lanes;
+    return lane->cost < (is_returning ? most : most / 4 * 3);
 }
 
 bool pr_lane_is_empty(const struct pr_lane *lane) {
@@ -199,7 +200,7 @@ static bool has_work_left(const struct pr_lane *lane) {
     }
     const struct pr_part *part = NULL;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        bool is_stopped = part->is_revoked || lane->is_stopped_by_dead || !pr_lane_has_memory(lane);
+        bool is_stopped = part->is_revoked || lane->is_stopped_by_dead || !pr_lane_has_memory(lane, false);
         if (!is_stopped && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker)) {
             return true;
         }

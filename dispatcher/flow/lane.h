@@ -105,7 +105,8 @@ struct pr_lane {
 
     struct pr_book *book; /* NULL until first read */
     struct pr_jobs jobs;
-    int64_t cost;          /* bytes that the jobs are counted with */
+    int64_t cost;      /* bytes that the jobs are counted with */
+    size_t returned_n; /* jobs that came from `deferred` */
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */
@@ -169,10 +170,10 @@ void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t 
 
 /*
  * Memory: a job is counted with four times its record (bytes, parsed form, body) and 4 KiB. Nothing new is taken while the lane's part of
- * dispatch.memory.max, half of which is for records on their way, is used up.
+ * dispatch.memory.max, half of which is for records on their way, is used up; a quarter of it is for what comes back from `deferred`.
  */
 void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_bytes);
-bool pr_lane_has_memory(const struct pr_lane *lane);
+bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning);
 
 /* All jobs are gone and nothing is left to write. */
 bool pr_lane_is_empty(const struct pr_lane *lane);

@@ -251,7 +251,7 @@ static void fill_windows(struct pr_lane *lane) {
     int taken = 0;
     TAILQ_FOREACH (part, &lane->parts, link) {
         while (taken < TURN_MAX && !part->is_revoked && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker) &&
-               !is_stopped_by_dead(lane) && pr_lane_has_memory(lane) && take_one(lane, part)) {
+               !is_stopped_by_dead(lane) && pr_lane_has_memory(lane, false) && take_one(lane, part)) {
             taken++;
         }
     }

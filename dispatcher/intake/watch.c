@@ -303,6 +303,7 @@ static void take_due(struct pr_lane *lane, const PGresult *rows, int row) {
     if (!job) {
         return;
     }
+    lane->returned_n++;
     job->book = pr_book_ref(lane->book);
     job->tenant = tenant;
     read_row(job, rows, row);
@@ -378,10 +379,9 @@ static void read_due(struct pr_lane *lane) {
     watcher->is_reading_due = ask(lane, "due", pr_query_due, due_done);
 }
 
-/* What came back may fill one window; more is read when some of it has gone. */
+/* What came back may fill one window, whatever Kafka keeps waiting beside it; more is read when some of it has gone. */
 static bool has_room_for_due(const struct pr_lane *lane) {
-    return pr_lane_has_memory(lane) &&
-           lane->jobs.n[PR_JOB_GATED] + lane->jobs.n[PR_JOB_CLAIMING] < 2 * (size_t)lane->process->opt->dispatch.window;
+    return pr_lane_has_memory(lane, true) && lane->returned_n < (size_t)lane->process->opt->dispatch.window;
 }
 
 /* ---- people to wake ---- */

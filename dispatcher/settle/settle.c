@@ -47,8 +47,9 @@ void pr_settle_close(struct pr_lane *lane) {
 
 /* ---- what comes after ---- */
 
-static void leave_part(struct pr_job *job, bool is_settled) {
+static void leave_part(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
     if (!job->part) {
+        lane->returned_n--;
         return;
     }
     if (is_settled) {
@@ -58,7 +59,7 @@ static void leave_part(struct pr_job *job, bool is_settled) {
 }
 
 static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
-    leave_part(job, is_settled);
+    leave_part(lane, job, is_settled);
     if (job->gives_back) {
         pr_claim_give_back(lane, job);
     }

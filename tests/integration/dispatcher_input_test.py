@@ -155,7 +155,8 @@ class Input(road.RoadCase):
                 bad += [("k", json.dumps(made, ensure_ascii=False).encode()), ("k", pack(made | {"id": f"packed-{n}"}))]
                 n += 1
         fates = self.run_all(bad)
-        self.assertEqual(fates, {f"refused:{reason}": 2 * len(changes) for reason, changes in cases.items()})
+        wrong = self.road.pg.rows("select reason, detail, convert_from(value, 'UTF8') from postrider.dead_letter where get_byte(value, 0) = 123")
+        self.assertEqual(fates, {f"refused:{reason}": 2 * len(changes) for reason, changes in cases.items()}, wrong)
 
     def test_odd_but_legal_records_are_sent(self):
         r = self.road
