@@ -66,6 +66,15 @@ if(PR_SANITIZE)
   endif()
 endif()
 
+if(PR_SANITIZE STREQUAL "thread")
+  # Pulled in by name, and exported, so that librdkafka finds these before glibc's.
+  add_library(pr_tsan_threads STATIC ${PROJECT_SOURCE_DIR}/tests/support/tsan_threads.c)
+  target_compile_definitions(pr_tsan_threads PRIVATE _GNU_SOURCE)
+  target_compile_options(pr_tsan_threads PRIVATE -fsanitize=thread -Wall -Wextra)
+  target_link_options(pr_options INTERFACE -Wl,-u,thrd_create -rdynamic)
+  target_link_libraries(pr_options INTERFACE pr_tsan_threads)
+endif()
+
 if(PR_LTO)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()

@@ -70,7 +70,6 @@ static bool find_tenant(struct pr_rule_test *t) {
     } else if (name.n == 0 && !first && rule) {
         name = rule->tenant;
     }
-    t->tenant = name;
     t->business = pr_catalog_find(&t->catalog, name);
     if (name.n == 0) {
         pr_error("there are several tenants (or none): the event's \"tenant\" or --tenant must say which");
@@ -78,15 +77,14 @@ static bool find_tenant(struct pr_rule_test *t) {
         pr_error("unknown_tenant: there is no tenant %.*s", PR_SPAN_ARG(name));
         return false;
     }
-    return name.n > 0;
+    return name.n > 0 && pr_rule_view_make(&t->catalog, name, t->business, &t->view);
 }
 
-static void print_known_types(const struct pr_rule_test *t) {
-    const struct pr_catalog_rule *r;
+static void print_known_types(const struct pr_tenant *tenant) {
     const char *before = "  rules take: ";
-    STAILQ_FOREACH (r, &t->catalog.rules, next) {
-        for (uint16_t i = 0; pr_span_eq(r->tenant, t->tenant) && i < r->rule.on_n; i++) {
-            printf("%s%.*s", before, PR_SPAN_ARG(r->rule.on[i].type));
+    for (uint32_t k = 0; k < tenant->rules_n; k++) {
+        for (uint16_t i = 0; i < tenant->rules[k].on_n; i++) {
+            printf("%s%.*s", before, PR_SPAN_ARG(tenant->rules[k].on[i].type));
             before = ", ";
         }
     }
@@ -95,12 +93,12 @@ static void print_known_types(const struct pr_rule_test *t) {
 
 /* Other rules whose waiting messages this event ends. */
 static void print_cancels(const struct pr_rule_test *t) {
-    const struct pr_catalog_rule *r;
-    STAILQ_FOREACH (r, &t->catalog.rules, next) {
-        for (uint16_t i = 0; pr_span_eq(r->tenant, t->tenant) && i < r->rule.cancels_n; i++) {
-            if (pr_cancel_takes(&r->rule.cancels[i], t->record.type)) {
-                printf("  would cancel what waits of rule %.*s (%.*s)\n", PR_SPAN_ARG(r->rule.name),
-                       PR_SPAN_ARG(r->where));
+    for (uint32_t k = 0; k < t->view.tenant.rules_n; k++) {
+        const struct pr_rule *rule = &t->view.tenant.rules[k];
+        for (uint16_t i = 0; i < rule->cancels_n; i++) {
+            if (pr_cancel_takes(&rule->cancels[i], t->record.type)) {
+                printf("  would cancel what waits of rule %.*s (%.*s)\n", PR_SPAN_ARG(rule->name),
+                       PR_SPAN_ARG(t->view.where[k]));
                 break;
             }
         }
@@ -109,7 +107,7 @@ static void print_cancels(const struct pr_rule_test *t) {
 
 /* The recipient's text: the attribute, or what the rule's path leads to. p NULL: none. */
 static struct pr_span recipient(struct pr_rule_test *t) {
-    struct pr_span path = t->rule->rule.to_path, text = {NULL, 0};
+    struct pr_span path = t->rule->to_path, text = {NULL, 0};
     if (t->record.to.n > 0 || !path.p) {
         return t->record.to;
     }
@@ -142,28 +140,25 @@ static bool find_recipient(struct pr_rule_test *t) {
 
 /* The event's locale, else the contact's, else the tenant's. */
 static bool find_template(struct pr_rule_test *t, struct pr_span *locale) {
-    struct pr_span own = {NULL, 0}, name = t->rule->rule.on[t->rank].template_name;
-    struct pr_span home = t->business ? t->business->locale : (struct pr_span){NULL, 0};
+    const struct pr_tenant *tenant = &t->view.tenant;
+    struct pr_span own = {NULL, 0}, name = t->rule->on[t->rank].template_name;
     if (t->record.locale.n == 0 && !pr_rule_test_locale(t, &own)) {
         return false;
     }
-    *locale = t->record.locale.n > 0 ? t->record.locale : own.n > 0 ? own : home;
-    if (locale->n == 0) {
-        /* Rules and templates only: the language that there is has to do. */
-        const struct pr_catalog_template *any = STAILQ_FIRST(&t->catalog.templates);
-        while (any && !pr_span_eq(any->tpl.name, name)) {
-            any = STAILQ_NEXT(any, next);
+    *locale = t->record.locale.n > 0 ? t->record.locale : own.n > 0 ? own : tenant->locale;
+    /* Rules and templates only: the language that there is has to do. */
+    for (uint32_t i = 0; i < tenant->templates_n && locale->n == 0; i++) {
+        if (pr_span_eq(tenant->templates[i].name, name)) {
+            *locale = tenant->templates[i].language;
         }
-        *locale = any ? any->tpl.language : *locale;
     }
-    t->choice = pr_choose_template(&t->catalog, t->tenant, name, *locale, home);
+    t->choice = pr_tenant_template(tenant, name, *locale);
     if (!t->choice.tpl) {
         printf("template %.*s\n", PR_SPAN_ARG(name));
         return refuse(t->choice.refusal, "template",
                       "nothing of that name can be sent in this language or the business's own");
     }
-    const struct pr_template *tpl = &t->choice.tpl->tpl;
-    printf("template %.*s %.*s, %s\n", PR_SPAN_ARG(tpl->name), PR_SPAN_ARG(tpl->language),
+    printf("template %.*s %.*s, %s\n", PR_SPAN_ARG(name), PR_SPAN_ARG(t->choice.tpl->language),
            pr_category_name(t->choice.category));
     return true;
 }
@@ -179,9 +174,9 @@ static void print_indented(struct pr_span text) {
 
 static bool render(struct pr_rule_test *t, struct pr_span locale) {
     struct pr_render_fault fault = {{0}, {0}};
-    const struct pr_template *tpl = &t->choice.tpl->tpl;
+    const struct pr_template *tpl = t->choice.tpl;
     enum pr_render_status status =
-        pr_render_fill(tpl, &t->rule->rule, &t->record, locale, &t->catalog.arena, &t->filled, &fault);
+        pr_render_fill(tpl, t->rule, &t->record, locale, &t->catalog.arena, &t->filled, &fault);
     if (status != PR_RENDER_OK) {
         return refuse(pr_render_status_name(status), fault.param, fault.text);
     }
@@ -195,23 +190,20 @@ static bool render(struct pr_rule_test *t, struct pr_span locale) {
 
 /* As it would be sent the first time, but for the partition's number, which only Kafka knows. */
 static void print_body(const struct pr_rule_test *t) {
-    struct pr_callback callback = {.tenant = t->business ? t->business->id : 0,
-                                   .day = t->identity.day,
-                                   .id = t->identity.id,
-                                   .attempt = 1,
-                                   .partition = 0};
+    struct pr_callback callback = {
+        .tenant = t->view.tenant.id, .day = t->identity.day, .id = t->identity.id, .attempt = 1, .partition = 0};
     char text[PR_CALLBACK_TEXT];
     int n = pr_callback_format(&callback, text);
     struct pr_buf body;
     pr_buf_init(&body, BODY_BYTES_MAX);
-    pr_render_body(&t->choice.tpl->tpl, &t->filled, &t->to, pr_span_make(text, (size_t)n), &body);
+    pr_render_body(t->choice.tpl, &t->filled, &t->to, pr_span_make(text, (size_t)n), &body);
     puts(pr_buf_text(&body));
     pr_buf_free(&body);
 }
 
 /* What the clock says before anybody is asked. */
 static bool check_time(struct pr_rule_test *t) {
-    int64_t max_age = t->rule->rule.max_age_us;
+    int64_t max_age = t->rule->max_age_us;
     if (!pr_identity_time_ok(&t->identity, t->now_us, RETENTION_DAYS)) {
         return refuse("bad_time", "time",
                       "is over an hour ahead, or older than the ledger is kept (30 days by default)");
@@ -225,19 +217,25 @@ static bool check_time(struct pr_rule_test *t) {
     return true;
 }
 
+/* How senders fare right now only the dispatchers know. */
+static bool is_up(void *arg, const struct pr_sender *sender) {
+    (void)arg, (void)sender;
+    return true;
+}
+
 static bool print_sender(struct pr_rule_test *t) {
+    const struct pr_tenant *tenant = &t->view.tenant;
     if (!t->business) {
         puts("  would be sent if consent and quota allow (files only; no business was given)");
         return true;
     }
-    t->sender = pr_choose_sender(t->business, &t->rule->rule, pr_span_make(t->to.text, t->to.n));
+    t->sender = pr_tenant_sender(tenant, t->rule, pr_span_make(t->to.text, t->to.n), 0, is_up, NULL);
     if (!t->sender) {
         return refuse("no_sender", "senders", "none of those the rule may use is connected");
     }
     if (!t->db) {
-        printf("  would be sent%s%.*s if consent and quota allow (files only)\n",
-               t->business->senders_n == 1 ? " from " : "", t->business->senders_n == 1 ? (int)t->sender->name.n : 0,
-               t->sender->name.p);
+        printf("  would be sent%s%.*s if consent and quota allow (files only)\n", tenant->senders_n == 1 ? " from " : "",
+               tenant->senders_n == 1 ? (int)t->sender->name.n : 0, t->sender->name.p);
         return true;
     }
     return pr_rule_test_facts(t);
@@ -256,17 +254,17 @@ static bool judge(struct pr_rule_test *t) {
         puts("changes the contact or its consent; makes no message");
         return true;
     }
-    t->rule = pr_choose_rule(&t->catalog, t->tenant, t->record.type, &t->rank);
+    t->rule = pr_tenant_rule(&t->view.tenant, t->record.type, &t->rank);
     if (!t->rule) {
         puts("");
         print_cancels(t);
         refuse("no_rule", "type", "no rule takes it");
-        print_known_types(t);
+        print_known_types(&t->view.tenant);
         return false;
     }
-    printf("rule %.*s (%.*s)  ", PR_SPAN_ARG(t->rule->rule.name), PR_SPAN_ARG(t->rule->where));
-    pr_identity_make(t->tenant, t->record.source, t->record.id, t->rule->rule.name, 0, t->record.time_us, t->now_us,
-                     &t->identity);
+    printf("rule %.*s (%.*s)  ", PR_SPAN_ARG(t->rule->name), PR_SPAN_ARG(t->view.where[t->rule - t->view.tenant.rules]));
+    pr_identity_make(t->view.tenant.name, t->record.source, t->record.id, t->rule->name, 0, t->record.time_us,
+                     t->now_us, &t->identity);
     if (!find_recipient(t) || !find_template(t, &locale) || !render(t, locale)) {
         return false;
     }

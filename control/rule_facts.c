@@ -88,8 +88,8 @@ static bool quota(struct pr_rule_test *t, bool in_window, char out[128], bool *i
 /* When the rule or the event lets it go first; `now` when at once. */
 static int64_t not_before(const struct pr_rule_test *t) {
     int64_t at = t->now_us;
-    int64_t delayed = t->identity.us + t->rule->rule.delay_us;
-    at = t->rule->rule.delay_us > 0 && delayed > at ? delayed : at;
+    int64_t delayed = t->identity.us + t->rule->delay_us;
+    at = t->rule->delay_us > 0 && delayed > at ? delayed : at;
     return t->record.notbefore_us != PR_TIME_NONE && t->record.notbefore_us > at ? t->record.notbefore_us : at;
 }
 

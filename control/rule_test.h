@@ -2,8 +2,7 @@
 #ifndef PR_CONTROL_RULE_TEST_H
 #define PR_CONTROL_RULE_TEST_H
 
-#include "catalog.h"
-#include "rule_choose.h"
+#include "rule_view.h"
 
 #include "core/address.h"
 #include "core/identity.h"
@@ -19,14 +18,14 @@ struct pr_rule_test {
     int64_t now_us;
     struct pr_record record;
     struct pr_catalog_business *business; /* NULL when only rules and templates were given */
-    struct pr_span tenant;
-    const struct pr_catalog_rule *rule;
+    struct pr_rule_view view;
+    const struct pr_rule *rule; /* of the view */
     int rank;
     struct pr_address to;
     struct pr_identity identity;
-    struct pr_choice choice;
+    struct pr_template_choice choice;
     struct pr_filled filled;
-    const struct pr_catalog_sender *sender; /* NULL when not known offline */
+    const struct pr_sender *sender; /* of the view; NULL when not known offline */
 };
 
 /*

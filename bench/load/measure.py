@@ -133,7 +133,7 @@ def _quantile(edges, wanted):
 class Watch(threading.Thread):
     """Reads the metrics at short intervals, for rates over time, and shows them. `pages` are the dispatchers' addresses."""
 
-    def __init__(self, pages, total, show, every=0.25):
+    def __init__(self, pages, total, show, every=0.5):
         super().__init__(daemon=True)
         self.pages, self.total, self.show, self.every = pages, total, show, every
         self.samples = []  # (moment, settled, page)

@@ -105,8 +105,8 @@ struct pr_lane {
 
     struct pr_book *book; /* NULL until first read */
     struct pr_jobs jobs;
-    int64_t cost;      /* bytes that the jobs are counted with */
-    size_t returned_n; /* jobs that came from `deferred` */
+    int64_t cost;          /* bytes that the jobs are counted with */
+    size_t returned_n;     /* jobs that came from `deferred` */
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */

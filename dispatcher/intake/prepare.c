@@ -211,13 +211,17 @@ static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
     }
 }
 
-bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
-    bool has_row = job->gen > 0 || job->has_row;
+static bool has_row(const struct pr_job *job) {
+    return job->gen > 0 || job->has_row;
+}
+
+/* Forgets what an earlier book said. */
+static void start_over(struct pr_lane *lane, struct pr_job *job) {
     int32_t tenant = job->tenant ? job->tenant->id : 0; /* read before the old book goes */
     pr_book_ref(lane->book);
     pr_book_unref(job->book);
     job->book = lane->book;
-    job->tenant = has_row ? pr_book_tenant_of(job->book, tenant) : NULL;
+    job->tenant = has_row(job) ? pr_book_tenant_of(job->book, tenant) : NULL;
     job->sender = NULL;
     job->choice = (struct pr_template_choice){.tpl = NULL};
     job->refusal = NULL;
@@ -225,26 +229,16 @@ bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
     job->rank = -1;
     job->fences_n = 0;
     job->hold_us = PR_TIME_NONE;
-    if (!has_row && is_ignored(lane, job->record.type)) {
-        refuse_early(job, "ignored");
-        return true;
-    }
-    if (!job->tenant && !find_tenant(lane, job)) {
-        refuse_early(job, "unknown_tenant");
-        return !has_row; /* tenants are never removed: a row's is there, or nothing can be said of it */
-    }
+}
+
+static bool is_time_ok(const struct pr_lane *lane, const struct pr_job *job) {
+    int retention_days = (int)lane->process->opt->dispatch.retention_days;
+    return has_row(job) || pr_identity_time_ok(&job->identity, lane->now_us, retention_days);
+}
+
+static void find_kind(struct pr_lane *lane, struct pr_job *job, const char *bad_recipient) {
     bool is_a_control = is_control(job->record.type);
-    job->rule = is_a_control ? NULL : pr_tenant_rule(job->tenant, job->record.type, &job->rank);
-    const char *bad_recipient = find_recipient(job);
-    identify(job);
-    find_times(job);
-    if (!add_fences(job)) {
-        return false;
-    }
-    bool is_time_ok =
-        job->gen > 0 || job->has_row ||
-        pr_identity_time_ok(&job->identity, lane->now_us, (int)lane->process->opt->dispatch.retention_days);
-    if (!is_time_ok) {
+    if (!is_time_ok(lane, job)) {
         job->fences_n = 0; /* a wild time must not move a fence forward for good */
         refuse_early(job, "bad_time");
     } else if (is_a_control && !bad_recipient) {
@@ -256,5 +250,27 @@ bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
     } else {
         prepare_message(lane, job);
     }
+}
+
+bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
+    start_over(lane, job);
+    if (!has_row(job) && is_ignored(lane, job->record.type)) {
+        refuse_early(job, "ignored");
+        return true;
+    }
+    if (!job->tenant && !find_tenant(lane, job)) {
+        refuse_early(job, "unknown_tenant");
+        return !has_row(job); /* tenants are never removed: a row's is there, or nothing can be said of it */
+    }
+    if (!is_control(job->record.type)) {
+        job->rule = pr_tenant_rule(job->tenant, job->record.type, &job->rank);
+    }
+    const char *bad_recipient = find_recipient(job);
+    identify(job);
+    find_times(job);
+    if (!add_fences(job)) {
+        return false;
+    }
+    find_kind(lane, job, bad_recipient);
     return true;
 }

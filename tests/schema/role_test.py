@@ -108,6 +108,11 @@ class Webhook(RoleCase):
         self.assertEqual(self.granted("webhook", "delete"), ["deferred"])
 
 
+    def test_it_cannot_drop_the_ledger(self):
+        self.become("webhook")
+        self.denied("select postrider.partition_drop_v1(0)")
+
+
 class Dashboard(RoleCase):
     def test_it_sees_the_capacity_views(self):
         self.a.claim([Job(1), Job(2, to=2)])

@@ -250,8 +250,13 @@ class Kafka:
         return result
 
     def _kcat(self, *arguments, stdin=None):
-        done = subprocess.run(["kcat", "-b", self.bootstrap, *arguments], input=stdin, capture_output=True, text=True, timeout=60,
-                              check=False)
+        # Reading may be done again: kcat gives up at the first connection that breaks, as brokers close idle ones and die in tests.
+        for _ in range(5 if arguments[0] in ("-C", "-Q") else 1):
+            done = subprocess.run(["kcat", "-b", self.bootstrap, *arguments], input=stdin, capture_output=True, text=True, timeout=60,
+                                  check=False)
+            if done.returncode == 0:
+                break
+            time.sleep(0.5)
         if done.returncode:
             raise RuntimeError(f"kcat {arguments[0]}: {done.stderr.strip()}")
         return done.stdout

@@ -22,6 +22,7 @@ static inline void lane_open(void) {
     atomic_store(&process.owner, 3);
     atomic_store(&process.epoch, 9);
     pr_shapes_init(&process.shapes);
+    pr_shapes_init(&process.templates);
     lane.process = &process;
     lane.now_us = NOW_US;
     lane.now_ns = INT64_C(5000000000);
@@ -51,6 +52,7 @@ static inline void lane_close(void) {
     pr_book_unref(lane.book);
     lane.book = NULL;
     pthread_mutex_destroy(&process.shapes.lock);
+    pthread_mutex_destroy(&process.templates.lock);
 }
 
 #endif

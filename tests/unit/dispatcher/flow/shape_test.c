@@ -36,15 +36,21 @@ static int taken_until(int32_t sender, int64_t from_ns, int64_t to_ns) {
     return n;
 }
 
-static void a_sender_that_is_not_known_waits_and_is_not_up(void **state) {
+static void a_sender_without_a_rate_waits_though_nothing_is_against_it(void **state) {
     int64_t wait_ns = 0;
     (void)state;
+    assert_true(pr_shapes_is_up(&shapes, 7, start));
     assert_false(pr_shapes_take(&shapes, 7, start, &wait_ns));
     assert_true(wait_ns > 0);
+}
+
+static void what_has_no_rate_can_be_stopped_too(void **state) {
+    (void)state;
+    assert_true(pr_shapes_stop(&shapes, 7, start + second));
     assert_false(pr_shapes_is_up(&shapes, 7, start));
-    assert_false(pr_shapes_stop(&shapes, 7, start + second)); /* and cannot be stopped */
-    pr_shapes_pause(&shapes, 7, start, second);
-    assert_int_equal(shapes.n, 0);
+    assert_true(pr_shapes_is_up(&shapes, 7, start + second));
+    assert_true(pr_shapes_stop(&shapes, 7, 0));
+    assert_true(pr_shapes_is_up(&shapes, 7, start));
 }
 
 static void a_rate_is_never_exceeded_in_any_second(void **state) {
@@ -137,6 +143,18 @@ static void a_stop_after_a_pause_is_news(void **state) {
     assert_true(pr_shapes_stop(&shapes, 1, start + 60 * second));
 }
 
+static void a_stop_may_come_before_the_rate(void **state) {
+    int64_t wait_ns = 0;
+    (void)state;
+    (void)pr_shapes_stop(&shapes, 7, start + second);
+    assert_false(pr_shapes_take(&shapes, 7, start + second, &wait_ns)); /* over, and still no rate */
+    assert_true(wait_ns > 0);
+    assert_true(pr_shapes_set(&shapes, 7, 80, start));
+    assert_int_equal(shapes.n, 1);
+    assert_false(pr_shapes_take(&shapes, 7, start, &wait_ns));
+    assert_in_range(taken_until(7, start + second, start + 2 * second), 70, 81);
+}
+
 static void there_is_room_for_so_many_senders_and_no_more(void **state) {
     int64_t wait_ns = 0;
     (void)state;
@@ -180,7 +198,8 @@ static void threads_together_get_no_more_than_one_alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_sender_that_is_not_known_waits_and_is_not_up),
+        TEST(a_sender_without_a_rate_waits_though_nothing_is_against_it),
+        TEST(what_has_no_rate_can_be_stopped_too),
         TEST(a_rate_is_never_exceeded_in_any_second),
         TEST(waiting_as_long_as_told_is_enough),
         TEST(senders_do_not_share_their_buckets),
@@ -191,6 +210,7 @@ int main(void) {
         TEST(a_stop_after_a_pause_is_news),
         TEST(there_is_room_for_so_many_senders_and_no_more),
         TEST(threads_together_get_no_more_than_one_alone),
+        TEST(a_stop_may_come_before_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+static const int64_t minute_ns = INT64_C(60) * 1000000000;
+
 static void put_rules(PGresult *rows) {
     put_rule(rows, 1, 0, "{\"name\": \"order\", \"on\": \"order.confirmed\", \"template\": \"order\"}");
     put_rule(
@@ -371,7 +373,7 @@ static void what_the_record_says_counts_alone_when_the_rule_says_nothing(void **
 static void a_stopped_sender_is_passed_over(void **state) {
     (void)state;
     for (int32_t stopped = 11; stopped <= 12; stopped++) {
-        (void)pr_shapes_stop(&process.shapes, stopped, lane.now_ns + 1);
+        (void)pr_shapes_stop(&process.shapes, stopped, lane.now_ns + minute_ns);
         const struct pr_job *job = prepared("order.confirmed", TO);
         assert_int_equal(job->sender->id, 11 + 12 - stopped);
         assert_int_equal(job->hold_us, PR_TIME_NONE);
@@ -379,11 +381,34 @@ static void a_stopped_sender_is_passed_over(void **state) {
     }
 }
 
+static void a_sender_that_only_pauses_keeps_its_messages(void **state) {
+    (void)state;
+    int32_t usual = prepared("order.confirmed", TO)->sender->id;
+    pr_shapes_pause(&process.shapes, usual, lane.now_ns, minute_ns / 2);
+    const struct pr_job *job = prepared("order.confirmed", TO);
+    assert_int_equal(job->sender->id, usual);
+    assert_int_equal(job->hold_us, PR_TIME_NONE);
+    pr_shapes_pause(&process.shapes, usual, lane.now_ns, minute_ns / 2 + 1);
+    assert_int_not_equal(prepared("order.confirmed", TO)->sender->id, usual);
+}
+
+static void a_template_that_the_platform_just_refused_is_waited_for(void **state) {
+    (void)state;
+    (void)pr_shapes_stop(&process.templates, 21, lane.now_ns + 1);
+    const struct pr_job *job = prepared("order.confirmed", TO);
+    expect_message(job);
+    assert_int_equal(job->hold_us, NOW_US + 10 * INT64_C(60000000));
+    assert_string_equal(job->hold_reason, "template_stopped");
+    assert_int_equal(prepared("order.confirmed", TO ",\"locale\":\"en\"")->hold_us, PR_TIME_NONE); /* another language */
+    lane.now_ns++;
+    assert_int_equal(prepared("order.confirmed", TO)->hold_us, PR_TIME_NONE);
+}
+
 static void with_all_senders_stopped_a_message_waits_a_minute(void **state) {
     (void)state;
     int32_t usual = prepared("order.confirmed", TO)->sender->id;
-    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + 1);
-    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + 1);
+    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + minute_ns);
+    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + minute_ns);
     const struct pr_job *job = prepared("order.confirmed", TO);
     expect_message(job);
     assert_int_equal(job->sender->id, usual);
@@ -469,13 +494,48 @@ static void the_same_event_is_the_same_message_and_another_rule_makes_another(vo
     assert_memory_not_equal(prepared("order.confirmed", TO ",\"tenant\":\"bakery\"")->identity.id.b, id.b, sizeof(id.b));
 }
 
+/* At the gate a job is known by its id: a rule renamed meanwhile must not leave the old id taken. */
+static void a_job_at_the_gate_keeps_its_identity(void **state) {
+    PGresult *rows = shop_rows();
+    struct pr_job *job = prepared("order.confirmed", TO);
+    struct pr_uuid id = job->identity.id;
+    (void)state;
+    put_rule(rows, 1, 0, "{\"name\": \"renamed\", \"on\": \"order.confirmed\", \"template\": \"order\"}");
+    lane_read(rows);
+    job->is_entered = true;
+    assert_true(pr_prepare(&lane, job));
+    job->is_entered = false;
+    expect_message(job);
+    assert_true(pr_span_is(job->rule->name, "renamed"));
+    assert_memory_equal(job->identity.id.b, id.b, sizeof(id.b));
+    assert_true(pr_prepare(&lane, job));
+    assert_memory_not_equal(job->identity.id.b, id.b, sizeof(id.b));
+}
+
+static void what_came_back_belongs_to_the_business_of_its_row(void **state) {
+    struct pr_job *job = fetched("nobody.asks", TO);
+    (void)state;
+    job->gen = 1;
+    job->book = pr_book_ref(lane.book);
+    job->tenant = pr_book_tenant_of(lane.book, 2);
+    assert_true(pr_prepare(&lane, job)); /* whatever the option says today */
+    assert_int_equal(job->tenant->id, 2);
+}
+
+static void what_came_back_is_never_ignored(void **state) {
+    static const char *const types[] = {"order.confirmed"};
+    (void)state;
+    options.intake.ignore = (struct pr_conf_list){.v = types, .n = 1};
+    expect_message(returned("order.confirmed", TO));
+}
+
 /* ---- again ---- */
 
 static void preparing_again_leaves_nothing_of_the_first_time(void **state) {
     struct pr_job *job = prepared("order.confirmed", TO ",\"data\":{\"cart_id\":\"c9\"}");
     (void)state;
-    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + 1);
-    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + 1);
+    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + minute_ns);
+    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + minute_ns);
     assert_true(pr_prepare(&lane, job));
     assert_int_equal(job->fences_n, 2);
     assert_true(job->hold_us != PR_TIME_NONE);
@@ -532,7 +592,9 @@ int main(void) {
         TEST(the_later_start_and_the_earlier_end_count),
         TEST(what_the_record_says_counts_alone_when_the_rule_says_nothing),
         TEST(a_stopped_sender_is_passed_over),
+        TEST(a_sender_that_only_pauses_keeps_its_messages),
         TEST(with_all_senders_stopped_a_message_waits_a_minute),
+        TEST(a_template_that_the_platform_just_refused_is_waited_for),
         TEST(a_rule_whose_senders_nobody_has_is_refused),
         TEST(full_pools_of_an_earlier_claim_are_forgotten),
         TEST(a_job_that_came_back_is_refused_and_never_set_aside),
@@ -540,6 +602,9 @@ int main(void) {
         TEST(a_job_that_came_back_keeps_its_identity_whatever_its_age),
         TEST(a_paused_template_is_waited_for_by_what_came_back),
         TEST(the_same_event_is_the_same_message_and_another_rule_makes_another),
+        TEST(a_job_at_the_gate_keeps_its_identity),
+        TEST(what_came_back_belongs_to_the_business_of_its_row),
+        TEST(what_came_back_is_never_ignored),
         TEST(preparing_again_leaves_nothing_of_the_first_time),
         TEST(after_a_new_book_nothing_points_into_the_old_one),
     };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { TIMEOUT_MS = 1500, JOBS = 1000 };
+enum { JOBS = 1000 };
 
 /* What the callback was told of one request. */
 struct end {
@@ -28,6 +28,7 @@ static struct event_base *base;
 static struct pr_http *http;
 static struct curl_slist *headers;
 static struct end ends[JOBS];
+static int64_t timeout_ms;
 static int asked;       /* times the guard was asked */
 static bool may;        /* what it says */
 static int started_n;   /* requests started */
@@ -61,8 +62,8 @@ static void note_end(void *arg, void *job, const struct pr_answer *answer) {
 }
 
 static void begin(script_serve *serve) {
-    const struct pr_http_options options = {.timeout_ms = TIMEOUT_MS,
-                                            .connect_timeout_ms = 1000,
+    const struct pr_http_options options = {.timeout_ms = timeout_ms,
+                                            .connect_timeout_ms = 20000,
                                             .in_flight_max = JOBS,
                                             .may_send = guard,
                                             .done = note_end,
@@ -76,6 +77,7 @@ static int set_up(void **state) {
     (void)state;
     memset(ends, 0, sizeof(ends));
     asked = started_n = follow_up_n = 0;
+    timeout_ms = 20000; /* long, so that a busy machine changes nothing */
     may = true;
     http = NULL;
     server.fd = -1;
@@ -109,9 +111,9 @@ static void start(const char *body) {
     start_at(server.port, body);
 }
 
-/* Turns the loop until nothing is in flight, ten seconds at the most. */
+/* Turns the loop until nothing is in flight, half a minute at the most. */
 static void finish(void) {
-    int64_t end_ns = pr_clock_mono_ns() + INT64_C(10000000000);
+    int64_t end_ns = pr_clock_mono_ns() + INT64_C(30000000000);
     while (pr_http_in_flight(http) > 0) {
         struct timeval tick = {.tv_usec = 50000};
         assert_true(pr_clock_mono_ns() < end_ns);
@@ -153,10 +155,10 @@ static void an_answer_is_handed_over_whole(void **state) {
     assert_int_equal(end->retry_after_us, 0);
     assert_int_equal(asked, 1);
     assert_int_equal(server.bodies, 1);
-    assert_memory_equal(server.request, "POST /v1/messages HTTP/1.1\r\n", 28);
-    assert_non_null(strstr(server.request, "\r\nAuthorization: Bearer EAA1\r\n"));
-    assert_null(strstr(server.request, "Expect"));
-    assert_string_equal(strstr(server.request, "\r\n\r\n") + 4, "{\"to\":\"x\"}");
+    assert_memory_equal(script_last(&server), "POST /v1/messages HTTP/1.1\r\n", 28);
+    assert_non_null(strstr(script_last(&server), "\r\nAuthorization: Bearer EAA1\r\n"));
+    assert_null(strstr(script_last(&server), "Expect"));
+    assert_string_equal(strstr(script_last(&server), "\r\n\r\n") + 4, "{\"to\":\"x\"}");
 }
 
 static void requests_follow_each_other_on_one_connection(void **state) {
@@ -237,7 +239,7 @@ static void expect_taken_once(script_serve *serve) {
     assert_int_equal(end->body_n, 0);
     rest(100);
     assert_int_equal(server.bodies, 2);
-    assert_non_null(strstr(server.request, "{\"n\":2}"));
+    assert_non_null(strstr(script_last(&server), "{\"n\":2}"));
     end = post("{\"n\":3}"); /* the same handle starts clean */
     assert_int_equal(end->transport, PR_TRANSPORT_ANSWERED);
     assert_int_equal(server.bodies, 3);
@@ -297,7 +299,9 @@ static void a_connection_closed_while_it_was_idle_is_replaced_before_anything_is
     for (int i = 1; i <= 5; i++) {
         assert_int_equal(post("{}")->transport, PR_TRANSPORT_ANSWERED);
         assert_int_equal(server.bodies, i);
-        rest(50);
+        while (server.closed < i) {
+            rest(1);
+        }
     }
     assert_int_equal(asked, 5);
 }
@@ -380,7 +384,7 @@ static void an_answer_of_64_kib_is_whole_and_one_byte_more_is_oversized(void **s
     assert_int_equal(end->body_n, 0);
 }
 
-static const char *cut_text;
+static const char *_Atomic cut_text;
 
 static void answers_in_part(struct script_server *s, int fd, int number) {
     (void)number;
@@ -418,10 +422,11 @@ static void answers_never(struct script_server *s, int fd, int number) {
 
 static void no_answer_in_time_is_cut(void **state) {
     (void)state;
+    timeout_ms = 400;
     begin(answers_never);
     int64_t from_ns = pr_clock_mono_ns();
     assert_int_equal(post("{}")->transport, PR_TRANSPORT_CUT);
-    assert_in_range((pr_clock_mono_ns() - from_ns) / 1000000, TIMEOUT_MS - 100, TIMEOUT_MS + 3000);
+    assert_in_range((pr_clock_mono_ns() - from_ns) / 1000000, timeout_ms - 50, timeout_ms + 10000);
     rest(50);
     assert_int_equal(server.bodies, 1);
     assert_int_equal(server.connections, 1);

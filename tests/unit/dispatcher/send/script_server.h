@@ -26,35 +26,48 @@ struct script_server {
     int port;
     pthread_t thread;
     script_serve *serve;
-    atomic_int connections;         /* accepted so far */
-    atomic_int bodies;              /* complete requests read so far */
-    atomic_long bytes;              /* read in all */
-    char request[SCRIPT_BYTES_MAX]; /* the last complete one; read it after the answer came */
-    size_t request_n;
+    atomic_int connections; /* accepted so far */
+    atomic_int closed;      /* and done with */
+    atomic_int bodies;      /* complete requests read so far */
+    atomic_long bytes;      /* read in all */
+    pthread_mutex_t lock;
+    char request[SCRIPT_BYTES_MAX]; /* the last complete one; script_last copies it */
+    char reading[SCRIPT_BYTES_MAX]; /* the server's thread only */
 };
 
 /* Reads one request with its body. False when the other side ended first. */
 static inline bool script_read(struct script_server *server, int fd) {
     size_t n = 0, want = 0;
     for (;;) {
-        ssize_t got = read(fd, server->request + n, SCRIPT_BYTES_MAX - 1 - n);
+        ssize_t got = read(fd, server->reading + n, SCRIPT_BYTES_MAX - 1 - n);
         if (got <= 0) {
             return false;
         }
         n += (size_t)got;
         atomic_fetch_add(&server->bytes, got);
-        server->request[n] = '\0';
-        const char *end = strstr(server->request, "\r\n\r\n");
-        const char *length = strcasestr(server->request, "\r\nContent-Length:");
+        server->reading[n] = '\0';
+        const char *end = strstr(server->reading, "\r\n\r\n");
+        const char *length = strcasestr(server->reading, "\r\nContent-Length:");
         if (end && want == 0) {
-            want = (size_t)(end + 4 - server->request) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
+            want = (size_t)(end + 4 - server->reading) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
         }
         if (want > 0 && n >= want) {
-            server->request_n = n;
+            (void)pthread_mutex_lock(&server->lock);
+            memcpy(server->request, server->reading, n + 1);
+            (void)pthread_mutex_unlock(&server->lock);
             atomic_fetch_add(&server->bodies, 1);
             return true;
         }
     }
+}
+
+/* The last complete request, until the next call; for the test's thread. */
+static inline const char *script_last(struct script_server *server) {
+    static char copy[SCRIPT_BYTES_MAX];
+    (void)pthread_mutex_lock(&server->lock);
+    memcpy(copy, server->request, sizeof(copy));
+    (void)pthread_mutex_unlock(&server->lock);
+    return copy;
 }
 
 static inline void script_write(int fd, const void *p, size_t n) {
@@ -101,6 +114,7 @@ static inline void *script_main(void *arg) {
         }
         server->serve(server, fd, atomic_fetch_add(&server->connections, 1));
         close(fd);
+        atomic_fetch_add(&server->closed, 1);
     }
 }
 
@@ -109,6 +123,7 @@ static inline bool script_start(struct script_server *server, script_serve *serv
     socklen_t at_n = sizeof(at);
     memset(server, 0, sizeof(*server));
     server->serve = serve;
+    (void)pthread_mutex_init(&server->lock, NULL);
     server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server->fd < 0 || bind(server->fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(server->fd, 1024) != 0 ||
         getsockname(server->fd, (struct sockaddr *)&at, &at_n) != 0) {
@@ -122,6 +137,7 @@ static inline bool script_start(struct script_server *server, script_serve *serv
 static inline void script_stop(struct script_server *server) {
     (void)shutdown(server->fd, SHUT_RDWR);
     (void)pthread_join(server->thread, NULL);
+    (void)pthread_mutex_destroy(&server->lock);
     close(server->fd);
 }
 
