@@ -50,6 +50,17 @@ static bool upsert(struct store *s, const char *sql, int n, const char *const *v
     return true;
 }
 
+/* The same, for an object that is told by `kind` and `name`. */
+static bool store(struct store *s, struct pr_span tenant, const char *kind, struct pr_span name, const char *sql, int n,
+                  const char *const *values) {
+    enum became became;
+    if (!upsert(s, sql, n, values, &became)) {
+        return false;
+    }
+    note(s, tenant, kind, name, became);
+    return true;
+}
+
 /* Spans of the catalog end with a NUL (pr_arena_copy) or are literals; an absent one is "". */
 static const char *text(struct pr_span s) {
     return s.p ? s.p : "";
@@ -86,20 +97,15 @@ static bool store_pool(struct store *s, const struct pr_catalog_business *b) {
     (void)snprintf(people, sizeof(people), "%d", (int)b->people_max);
     (void)snprintf(reserve, sizeof(reserve), "%d", (int)b->reserve_pct);
     const char *const values[] = {s->tenant, text(b->pool), text(b->tier), people, reserve};
-    enum became became;
-    if (!upsert(s,
-                "insert into postrider.quota_pool as p (tenant, name, tier, people_max, reserve_pct) "
-                "values ($1::int, $2, $3, nullif($4::int, 0), $5::int) "
-                "on conflict (tenant, name) do update set tier = excluded.tier, people_max = excluded.people_max, "
-                "reserve_pct = excluded.reserve_pct "
-                "where (p.tier, p.people_max, p.reserve_pct) is distinct from (excluded.tier, excluded.people_max, "
-                "excluded.reserve_pct) "
-                "returning xmax = 0",
-                5, values, &became)) {
-        return false;
-    }
-    note(s, b->tenant, "portfolio", b->pool, became);
-    return true;
+    return store(s, b->tenant, "portfolio", b->pool,
+                 "insert into postrider.quota_pool as p (tenant, name, tier, people_max, reserve_pct) "
+                 "values ($1::int, $2, $3, nullif($4::int, 0), $5::int) "
+                 "on conflict (tenant, name) do update set tier = excluded.tier, people_max = excluded.people_max, "
+                 "reserve_pct = excluded.reserve_pct "
+                 "where (p.tier, p.people_max, p.reserve_pct) is distinct from (excluded.tier, excluded.people_max, "
+                 "excluded.reserve_pct) "
+                 "returning xmax = 0",
+                 5, values);
 }
 
 static bool store_sender(struct store *s, const struct pr_catalog_business *b, const struct pr_catalog_sender *x) {
@@ -107,41 +113,34 @@ static bool store_sender(struct store *s, const struct pr_catalog_business *b, c
     (void)snprintf(rate, sizeof(rate), "%.17g", x->rate);
     const char *const values[] = {s->tenant,        text(x->name), text(b->pool), text(x->provider), text(x->address),
                                   text(x->account), text(x->waba), rate,          text(x->secret)};
-    enum became became;
-    if (!upsert(
-            s,
-            "insert into postrider.sender as x (tenant, name, pool, provider, address, account, waba, rate, secret) "
-            "select $1::int, $2, q.id, $4, $5, $6, $7, $8::double precision, $9 from postrider.quota_pool q where "
-            "q.tenant = $1::int and q.name = $3 "
-            "on conflict (tenant, name) do update set pool = excluded.pool, provider = excluded.provider, address = "
-            "excluded.address, "
-            "account = excluded.account, waba = excluded.waba, rate = excluded.rate, secret = excluded.secret "
-            "where (x.pool, x.provider, x.address, x.account, x.waba, x.rate, x.secret) is distinct from "
-            "(excluded.pool, excluded.provider, excluded.address, excluded.account, excluded.waba, excluded.rate, "
-            "excluded.secret) "
-            "returning xmax = 0",
-            9, values, &became)) {
-        return false;
-    }
-    note(s, b->tenant, "sender", x->name, became);
-    return true;
+    return store(
+        s, b->tenant, "sender", x->name,
+        "insert into postrider.sender as x (tenant, name, pool, provider, address, account, waba, rate, secret) "
+        "select $1::int, $2, q.id, $4, $5, $6, $7, $8::double precision, $9 from postrider.quota_pool q where "
+        "q.tenant = $1::int and q.name = $3 "
+        "on conflict (tenant, name) do update set pool = excluded.pool, provider = excluded.provider, address = "
+        "excluded.address, "
+        "account = excluded.account, waba = excluded.waba, rate = excluded.rate, secret = excluded.secret "
+        "where (x.pool, x.provider, x.address, x.account, x.waba, x.rate, x.secret) is distinct from "
+        "(excluded.pool, excluded.provider, excluded.address, excluded.account, excluded.waba, excluded.rate, "
+        "excluded.secret) "
+        "returning xmax = 0",
+        9, values);
 }
 
 static bool store_business(struct store *s, const struct pr_catalog_business *b) {
     const char *const values[] = {text(b->tenant), text(b->name), text(b->locale), text(b->time_zone), text(b->country)};
-    enum became became;
     if (!check_zone(s, b) ||
-        !upsert(s,
-                "insert into postrider.tenant as t (name, display_name, locale, time_zone, country) values ($1, $2, "
-                "$3, $4, $5) "
-                "on conflict (name) do update set display_name = excluded.display_name, locale = excluded.locale, "
-                "time_zone = excluded.time_zone, country = excluded.country "
-                "where (t.display_name, t.locale, t.time_zone, t.country) is distinct from "
-                "(excluded.display_name, excluded.locale, excluded.time_zone, excluded.country) returning xmax = 0",
-                5, values, &became)) {
+        !store(s, b->tenant, "tenant", b->tenant,
+               "insert into postrider.tenant as t (name, display_name, locale, time_zone, country) values ($1, $2, "
+               "$3, $4, $5) "
+               "on conflict (name) do update set display_name = excluded.display_name, locale = excluded.locale, "
+               "time_zone = excluded.time_zone, country = excluded.country "
+               "where (t.display_name, t.locale, t.time_zone, t.country) is distinct from "
+               "(excluded.display_name, excluded.locale, excluded.time_zone, excluded.country) returning xmax = 0",
+               5, values)) {
         return false;
     }
-    note(s, b->tenant, "tenant", b->tenant, became);
     bool ok = enter(s, b->tenant) && store_pool(s, b);
     for (size_t i = 0; ok && i < b->senders_n; i++) {
         ok = !b->senders[i].is_of_file || store_sender(s, b, &b->senders[i]);
@@ -161,19 +160,14 @@ static bool store_template(struct store *s, const struct pr_catalog_template *t)
     const char *const values[] = {
         s->tenant,          text(t->tpl.name), text(t->tpl.language), category, pr_template_status_name(t->tpl.status),
         text(t->definition)};
-    enum became became;
-    if (!upsert(s,
-                "insert into postrider.template as t (tenant, name, language, category, status, definition) "
-                "values ($1::int, $2, $3, $4::smallint, $5, $6) "
-                "on conflict (tenant, name, language) do update set category = excluded.category, status = "
-                "excluded.status, "
-                "definition = excluded.definition where t.definition is distinct from excluded.definition returning "
-                "xmax = 0",
-                6, values, &became)) {
-        return false;
-    }
-    note(s, t->tenant, "template", pr_span_of(name), became);
-    return true;
+    return store(s, t->tenant, "template", pr_span_of(name),
+                 "insert into postrider.template as t (tenant, name, language, category, status, definition) "
+                 "values ($1::int, $2, $3, $4::smallint, $5, $6) "
+                 "on conflict (tenant, name, language) do update set category = excluded.category, status = "
+                 "excluded.status, "
+                 "definition = excluded.definition where t.definition is distinct from excluded.definition returning "
+                 "xmax = 0",
+                 6, values);
 }
 
 static bool store_rule(struct store *s, const struct pr_catalog_rule *r) {

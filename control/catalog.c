@@ -3,6 +3,8 @@
 #include "command.h"
 #include "locate.h"
 
+#include "core/compile.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -213,11 +215,7 @@ static bool known_keys(struct pr_catalog *catalog, const struct pr_catalog_file 
     json_t *value;
     bool ok = true;
     json_object_foreach (file->root, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) {
-            i++;
-        }
-        if (!known[i]) {
+        if (!pr_compile_is_known(key, known)) {
             pr_catalog_fault(catalog, file, key, "is not a key that is known here; it may be misspelt");
             ok = false;
         }

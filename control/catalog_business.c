@@ -53,14 +53,10 @@ static void check_keys(struct reader *r, const struct pr_place *parent, json_t *
     const char *key;
     json_t *value;
     json_object_foreach (object, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) {
-            i++;
-        }
         struct pr_place at = pr_place_key(parent, key);
         if (strcmp(key, "token") == 0) {
             fault(r, &at, "never the token itself: put it into a file of its own and name that in \"token_file\"");
-        } else if (!known[i]) {
+        } else if (!pr_compile_is_known(key, known)) {
             fault(r, &at, "is not a key that is known here; it may be misspelt");
         }
     }

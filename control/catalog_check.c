@@ -220,11 +220,6 @@ static void check_fits(struct pr_catalog *catalog, const struct pr_catalog_rule 
     }
 }
 
-static bool is_ours(struct pr_span type) {
-    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
-           pr_span_is(type, "consent.revoked");
-}
-
 /* The earlier rule of the tenant that takes the type already, or the same rule's earlier mention; NULL: none. */
 static const struct pr_catalog_rule *taken_by(const struct pr_catalog *catalog, const struct pr_catalog_rule *r,
                                               uint16_t nth) {
@@ -257,7 +252,7 @@ static void check_types(struct pr_catalog *catalog, const struct pr_catalog_rule
                              "%.*s is taken by rule %.*s (%.*s) already: one event makes one message",
                              PR_SPAN_ARG(type), PR_SPAN_ARG(other->rule.name), PR_SPAN_ARG(other->where));
         }
-        if (is_ours(type)) {
+        if (pr_rule_is_control(type)) {
             pr_catalog_fault(catalog, r->file, path, "%.*s changes contacts and consent; it cannot make a message",
                              PR_SPAN_ARG(type));
         }

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "db.h"
 #include "output.h"
+#include "person.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -85,7 +86,7 @@ static bool read_statement(struct pr_call *call, struct statement *s) {
     s->at_us = pr_clock_real_us();
     const char *fault = NULL;
     if (!s->to || !pr_address_parse(pr_span_of(s->to), &s->address)) {
-        fault = "--to: a number with '+' and country code, or a user id, is needed";
+        fault = PR_PERSON_TO_HINT;
     } else if (!s->category || !pr_consent_categories(pr_span_of(s->category), &s->mask)) {
         fault = "--category: utility, marketing, authentication, service (several with commas) or all is needed";
     } else if (s->is_granted && (!s->how || !*s->how)) {
@@ -248,24 +249,7 @@ static enum pr_exit show(PGconn *db, int32_t tenant, const struct pr_address *to
 }
 
 static enum pr_exit run_show(struct pr_call *call) {
-    const char *tenant = NULL, *to = NULL;
-    bool is_json = false;
-    const struct pr_option options[] = {{"to", PR_OPTION_TEXT, &to, 0, 0},
-                                        {"tenant", PR_OPTION_TEXT, &tenant, 0, 0},
-                                        {"json", PR_OPTION_FLAG, &is_json, 0, 0},
-                                        {0}};
-    struct pr_address address;
-    if (!pr_call_options(call, options, 0, 0)) {
-        return PR_EXIT_USAGE;
-    }
-    if (!to || !pr_address_parse(pr_span_of(to), &address)) {
-        return pr_usage_error(call, "--to: a number with '+' and country code, or a user id, is needed");
-    }
-    PGconn *db = pr_db_open_ready(call->db);
-    int32_t id = db ? pr_db_tenant(db, tenant, NULL) : 0;
-    enum pr_exit code = id > 0 ? show(db, id, &address, is_json) : PR_EXIT_FAILED;
-    PQfinish(db);
-    return code;
+    return pr_person_run(call, show);
 }
 
 const struct pr_command pr_command_consent_show = {

@@ -63,8 +63,9 @@ static bool set_up(PGconn *db) {
      * UTC and ISO, because commands print times as they come; notices of "already exists" would only disturb. Compiling a plan
      * over all day partitions takes seconds (measured: 4.7 s for a query of 17 ms).
      */
-    return pr_db_run(db, "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set jit = off; set "
-                         "client_min_messages = warning");
+    return pr_db_run(
+        db, "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set jit = off; set "
+            "client_min_messages = warning");
 }
 
 PGconn *pr_db_open(const char *conninfo) {

@@ -37,21 +37,10 @@ struct list {
 
 static enum pr_exit print_list(PGconn *db, const struct list *l) {
     char limit[24];
-    struct pr_table table;
     snprintf(limit, sizeof limit, "%" PRId64, l->limit);
     const char *values[] = {l->interval, l->reason, limit};
     PGresult *r = pr_db_query(db, list_sql, 3, values);
-    if (!r) {
-        return PR_EXIT_FAILED;
-    }
-    pr_table_init(&table, list_columns, LIST_COLUMNS);
-    for (int row = 0; row < PQntuples(r); row++) {
-        pr_ledger_address(&table, pr_db_text(r, row, 0), l->is_shown);
-        pr_ledger_cells(&table, r, row, 1, LIST_COLUMNS - 1);
-    }
-    bool is_printed = pr_table_print(&table, stdout, l->is_json);
-    enum pr_exit code = !is_printed ? PR_EXIT_FAILED : PQntuples(r) > 0 ? PR_EXIT_DONE : PR_EXIT_NOTHING;
-    pr_table_free(&table);
+    enum pr_exit code = r ? pr_ledger_print(r, list_columns, LIST_COLUMNS, l->is_json, l->is_shown) : PR_EXIT_FAILED;
     PQclear(r);
     return code;
 }

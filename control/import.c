@@ -271,14 +271,15 @@ bool pr_import_is_duplicate(struct pr_import *import, const struct pr_csv_row *r
     return true;
 }
 
-bool pr_import_column(struct pr_import *import, const char *const *names, bool is_required, int *column) {
-    *column = pr_csv_column(&import->csv, names);
-    if (*column == -2) {
-        pr_error("%s: two columns are called \"%s\" or an alias of it: rename one", import->path, names[0]);
+static bool find_column(const struct pr_import *import, const struct pr_import_column *wanted) {
+    int found = pr_csv_column(&import->csv, wanted->names);
+    *wanted->index = found;
+    if (found == -2) {
+        pr_error("%s: two columns are called \"%s\" or an alias of it: rename one", import->path, wanted->names[0]);
         return false;
     }
-    if (*column == -1 && is_required) {
-        pr_error("%s: no column \"%s\"; the header is: %.*s", import->path, names[0],
+    if (found == -1 && wanted->is_required) {
+        pr_error("%s: no column \"%s\"; the header is: %.*s", import->path, wanted->names[0],
                  (int)(import->csv.raw_header.n > 200 ? 200 : import->csv.raw_header.n), import->csv.raw_header.p);
         return false;
     }
@@ -292,25 +293,35 @@ struct pr_span pr_import_field(const struct pr_csv_row *row, int column) {
     return row->fields[column];
 }
 
-static bool is_known(int column, const int *known, size_t known_n) {
-    for (size_t i = 0; i < known_n; i++) {
-        if (known[i] == column) {
+static bool is_wanted(int column, const struct pr_import_column *wanted, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (*wanted[i].index == column) {
             return true;
         }
     }
     return false;
 }
 
-void pr_import_note_unknown(const struct pr_import *import, const int *known, size_t known_n) {
+static void note_unwanted(const struct pr_import *import, const struct pr_import_column *wanted, size_t wanted_n) {
     int n = 0;
     for (size_t i = 0; i < import->csv.columns; i++) {
         /* Our own rejects file has these two and may come back repaired. */
         bool is_ours = pr_span_is(import->csv.header[i], "line") || pr_span_is(import->csv.header[i], "reject");
-        if (!is_ours && !is_known((int)i, known, known_n)) {
+        if (!is_ours && !is_wanted((int)i, wanted, wanted_n)) {
             fprintf(stderr, "%s%.*s", n++ ? ", " : "columns that are not taken: ", PR_SPAN_ARG(import->csv.header[i]));
         }
     }
     if (n > 0) {
         fputc('\n', stderr);
     }
+}
+
+bool pr_import_columns(const struct pr_import *import, const struct pr_import_column *wanted, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!find_column(import, &wanted[i])) {
+            return false;
+        }
+    }
+    note_unwanted(import, wanted, n);
+    return true;
 }

@@ -48,17 +48,21 @@ void pr_import_reject(struct pr_import *import, const struct pr_csv_row *row, co
  */
 bool pr_import_is_duplicate(struct pr_import *import, const struct pr_csv_row *row, struct pr_span key);
 
+/* A column that an import looks for. */
+struct pr_import_column {
+    const char *const *names; /* ended by NULL; the first one is what messages call it */
+    bool is_required;
+    int *index; /* filled in; -1: there is none */
+};
+
 /*
- * The column with one of `names` (ended by NULL; the first one is what messages call it) into `column`, -1 when
- * there is none. False after a message when it is there twice, or is not there and `is_required`.
+ * Finds the `n` columns of `wanted`, and names those of the file that are not among them once on stderr, so that a
+ * misspelt one is seen. False after a message when one is there twice, or is not there and required.
  */
-bool pr_import_column(struct pr_import *import, const char *const *names, bool is_required, int *column) PR_MUST_CHECK;
+bool pr_import_columns(const struct pr_import *import, const struct pr_import_column *wanted, size_t n) PR_MUST_CHECK;
 
 /* The field of a column; p NULL when there is no such column or it is empty. */
 struct pr_span pr_import_field(const struct pr_csv_row *row, int column);
-
-/* Names of the columns that are not in `known`, once on stderr, so that a misspelt one is seen. */
-void pr_import_note_unknown(const struct pr_import *import, const int *known, size_t known_n);
 
 /* The names a recipient's column may have, ended by NULL. */
 extern const char *const pr_import_to_names[];

@@ -32,3 +32,16 @@ void pr_ledger_cells(struct pr_table *table, const PGresult *r, int row, int fro
         pr_table_text(table, pr_db_text(r, row, col));
     }
 }
+
+enum pr_exit pr_ledger_print(const PGresult *r, const struct pr_column *columns, int columns_n, bool is_json,
+                             bool is_shown) {
+    struct pr_table table;
+    pr_table_init(&table, columns, (size_t)columns_n);
+    for (int row = 0; row < PQntuples(r); row++) {
+        pr_ledger_address(&table, pr_db_text(r, row, 0), is_shown);
+        pr_ledger_cells(&table, r, row, 1, columns_n - 1);
+    }
+    bool is_printed = pr_table_print(&table, stdout, is_json);
+    pr_table_free(&table);
+    return !is_printed ? PR_EXIT_FAILED : PQntuples(r) > 0 ? PR_EXIT_DONE : PR_EXIT_NOTHING;
+}

@@ -18,6 +18,13 @@ bool pr_ledger_since(const struct pr_call *call, const char *since, char interva
 /* The next cell: an address, masked unless `is_shown`; NULL is null. */
 void pr_ledger_address(struct pr_table *table, const char *address, bool is_shown);
 
+/*
+ * Prints rows whose first column is an address (masked unless `is_shown`). FAILED after a message; NOTHING when
+ * there are no rows.
+ */
+enum pr_exit pr_ledger_print(const PGresult *r, const struct pr_column *columns, int columns_n, bool is_json,
+                             bool is_shown) PR_MUST_CHECK;
+
 /* The next cells: columns `from` to `to` of a row of text results, nulls kept. */
 void pr_ledger_cells(struct pr_table *table, const PGresult *r, int row, int from, int to);
 

@@ -90,18 +90,6 @@ static enum pr_exit read_list(struct list *l, struct pr_call *call) {
     return l->state ? read_state(l, call) : PR_EXIT_DONE;
 }
 
-static enum pr_exit print_list(const PGresult *r, bool is_json, bool is_shown) {
-    struct pr_table table;
-    pr_table_init(&table, list_columns, LIST_COLUMNS);
-    for (int row = 0; row < PQntuples(r); row++) {
-        pr_ledger_address(&table, pr_db_text(r, row, 0), is_shown);
-        pr_ledger_cells(&table, r, row, 1, LIST_COLUMNS - 1);
-    }
-    bool is_printed = pr_table_print(&table, stdout, is_json);
-    pr_table_free(&table);
-    return !is_printed ? PR_EXIT_FAILED : PQntuples(r) > 0 ? PR_EXIT_DONE : PR_EXIT_NOTHING;
-}
-
 static enum pr_exit query_list(PGconn *db, struct list *l) {
     char tenant[24], limit[24];
     int32_t id = pr_db_tenant(db, l->tenant, NULL);
@@ -116,7 +104,7 @@ static enum pr_exit query_list(PGconn *db, struct list *l) {
     if (!r) {
         return PR_EXIT_FAILED;
     }
-    enum pr_exit code = print_list(r, l->is_json, l->is_shown);
+    enum pr_exit code = pr_ledger_print(r, list_columns, LIST_COLUMNS, l->is_json, l->is_shown);
     if (PQntuples(r) == l->limit && !l->is_json) {
         fprintf(stderr, "the newest %" PRId64 "; --limit shows more\n", l->limit);
     }

@@ -241,16 +241,11 @@ static bool print_sender(struct pr_rule_test *t) {
     return pr_rule_test_facts(t);
 }
 
-static bool is_control(struct pr_span type) {
-    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
-           pr_span_is(type, "consent.revoked");
-}
-
 /* True when it would be sent, now or later. */
 static bool judge(struct pr_rule_test *t) {
     struct pr_span locale = {NULL, 0};
     printf("%.*s  %.*s  ", PR_SPAN_ARG(t->record.id), PR_SPAN_ARG(t->record.type));
-    if (is_control(t->record.type)) {
+    if (pr_rule_is_control(t->record.type)) {
         puts("changes the contact or its consent; makes no message");
         return true;
     }

@@ -85,15 +85,18 @@ bool pr_compile_text(const struct pr_compile *c, const struct pr_place *at, cons
     return out->p ? true : pr_compile_no_memory(c);
 }
 
+bool pr_compile_is_known(const char *key, const char *const *known) {
+    while (*known && strcmp(*known, key) != 0) {
+        known++;
+    }
+    return *known != NULL;
+}
+
 bool pr_compile_keys(const struct pr_compile *c, const struct pr_place *at, json_t *object, const char *const *known) {
     const char *key;
     json_t *value;
     json_object_foreach (object, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) {
-            i++;
-        }
-        if (!known[i]) {
+        if (!pr_compile_is_known(key, known)) {
             struct pr_place place = pr_place_key(at, key);
             return pr_compile_fault(c, &place, "is not a key that is known here; \"%.40s\" may be misspelt", key);
         }

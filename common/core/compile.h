@@ -43,6 +43,9 @@ json_t *pr_compile_load(const struct pr_compile *c, struct pr_span json) PR_MUST
 bool pr_compile_text(const struct pr_compile *c, const struct pr_place *at, const json_t *value, size_t chars_max,
                      struct pr_span *out) PR_MUST_CHECK;
 
+/* Whether `key` is one of `known` (ended by NULL). */
+bool pr_compile_is_known(const char *key, const char *const *known) PR_MUST_CHECK;
+
 /* Every key of `object` is one of `known` (ended by NULL), so that a misspelt key is not ignored. */
 bool pr_compile_keys(const struct pr_compile *c, const struct pr_place *at, json_t *object,
                      const char *const *known) PR_MUST_CHECK;

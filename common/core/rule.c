@@ -4,6 +4,11 @@
 #include "base/clock.h"
 #include "core/compile.h"
 
+bool pr_rule_is_control(struct pr_span type) {
+    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
+           pr_span_is(type, "consent.revoked");
+}
+
 int pr_rule_rank(const struct pr_rule *rule, struct pr_span type) {
     for (uint16_t i = 0; i < rule->on_n; i++) {
         if (pr_span_eq(rule->on[i].type, type)) {

@@ -100,6 +100,9 @@ bool pr_rule_compile(struct pr_span json, struct pr_arena *arena, struct pr_rule
  */
 const struct pr_value *pr_rule_value(const struct pr_record *record, struct pr_span path, struct pr_value *scratch);
 
+/* Whether events of `type` change contacts and consent (contact.updated, consent.*): no rule can make a message of them. */
+bool pr_rule_is_control(struct pr_span type) PR_MUST_CHECK;
+
 /* The rank of `type` in the rule (its place in `on`), or -1 when the rule does not take it. */
 int pr_rule_rank(const struct pr_rule *rule, struct pr_span type);
 

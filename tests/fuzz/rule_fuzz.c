@@ -1,7 +1,7 @@
 /* Fuzzes the rule compiler: any bytes give a rule that answers every question, or a fault that can be stored. */
 #include "base/check.h"
 #include "core/rule.h"
-#include "core/utf8.h"
+#include "fault.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -9,12 +9,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ARENA_MAX = 4 * 1024 * 1024 };
-
-static void check_fault(const struct pr_template_fault *fault) {
-    pr_assert(fault->text[0] != '\0');
-    pr_assert(pr_utf8_valid(pr_span_of(fault->path)));
-    pr_assert(pr_utf8_valid(pr_span_of(fault->text)));
-}
 
 static void check_param(const struct pr_param *param, const struct pr_record *record) {
     struct pr_value scratch;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "core/template.h"
 #include "core/utf8.h"
+#include "fault.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,12 +11,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ARENA_MAX = 4 * 1024 * 1024 };
-
-static void check_fault(const struct pr_template_fault *fault) {
-    pr_assert(fault->text[0] != '\0');
-    pr_assert(pr_utf8_valid(pr_span_of(fault->path)));
-    pr_assert(pr_utf8_valid(pr_span_of(fault->text)));
-}
 
 static void check_pattern(const struct pr_pattern *pattern, uint16_t params_n) {
     size_t chars = 0;

@@ -16,11 +16,12 @@ SILENT = ["accept_then_cut", "accept_then_reset", "accept_then_half_cut", "accep
 LOST = ["cut_before", "reset_before", "500_before", "502_before", "garbage_before"]
 # Fate and reason of a message whose every attempt gets this code; for a `deferred` one, when it is due (seconds from now, least and most).
 # Written from platform.md, section 3, not from the dispatcher's table.
-REJECTED = {100: "utility", 130403: "", 130472: "", 130497: "", 131008: "", 131009: "", 131021: "", 131026: "", 131030: "", 131047: "",
-            131051: "", 131055: "", 131062: "", 132005: "", 132008: "", 132012: "", 132018: "", 137000: ""}
+REJECTED = [100, 130403, 130472, 130497, 131008, 131009, 131021, 131026, 131030, 131047, 131051, 131055, 131062, 132005, 132008, 132012, 132018,
+            137000]
 STOPS_TEMPLATE = [132000, 132001, 132007, 132016, 131063, 132068]
 STOPS_SENDER = [3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131042, 131045, 133010]
-RETRIED = [1, 2, 4, 80007, 130429, 131000, 131016, 131053, 131056, 131057, 133004]
+RETRIED = [1, 2, 130429, 131000, 131016, 131053, 131056, 133004]
+SLOWS_ALL = [4, 80007]  # the app's or the account's limit: for everybody of it
 DEFERRED = {131049: (23.9 * 3600, 25 * 3600), 131048: (600, 7200), 132015: (3600, 4 * 3600)}
 
 
@@ -69,16 +70,28 @@ class Wire(road.RoadCase):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=1)
         r.dispatcher()
         r.publish([event(n) for n in range(len(faults) + len(RETRIED))])
-        slow = {4, 80007}  # their wait is longer than a lane keeps a message; that of 131057 is just as long
-        env.wait_until(lambda: r.fates().get("sent") == len(faults) + len(RETRIED) - len(slow), 45, "the others are sent")
-        waits = r.pg.rows("select f.fate, f.reason, d.due > now() + interval '5 s' as later from postrider.fate f join postrider.deferred d using (tenant, day, id)")
-        self.assertEqual(len(waits), len(slow), f"{waits} {r.fates()}")
-        self.assertEqual({(w["fate"], w["later"]) for w in waits}, {("deferred", "t")}, waits)
+        env.wait_until(lambda: r.fates() == {"sent": len(faults) + len(RETRIED)}, 30, "all are sent")
+        self.assertEqual(len(r.sandbox.record()), 2 * (len(faults) + len(RETRIED)))
+        r.check(self)
+
+    def test_an_accounts_limit_slows_everybody_of_it(self):
+        r = self.road
+        r.people(20)
+        r.dispatcher()
+        for code in SLOWS_ALL[:1]:
+            r.sandbox.fault("error", code=code, times=1)
+        r.publish([event(0)])
+        env.wait_until(lambda: len(r.sandbox.record()) == 1, 5, "the first is tried")
+        r.publish([event(n) for n in range(1, 20)])
+        time.sleep(5)
+        self.assertLessEqual(len(r.sandbox.record()), 2, "the limit is asked again and again")
+        self.assertEqual(sum(r.fates().values()), 20)
+        self.assertIn("deferred:app_rate", r.fates())
         r.check(self)
 
     def test_each_final_code_refuses_its_message_at_once(self):
         r = self.road
-        codes = list(REJECTED) + STOPS_TEMPLATE
+        codes = REJECTED
         r.people(len(codes))
         for n, code in enumerate(codes):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
@@ -90,6 +103,27 @@ class Wire(road.RoadCase):
         self.assertEqual(len(r.sandbox.record()), len(codes), "one attempt each")
         env.wait_until(lambda: r.count("select coalesce(sum(n), 0) from postrider.bucket") == 0, 5, "the quota of definite failures is given back")
         r.check(self)
+
+    def test_a_code_that_condemns_the_template_stops_it_and_no_other(self):
+        r = self.road
+        r.people(len(STOPS_TEMPLATE) + 10)
+        for n, code in enumerate(STOPS_TEMPLATE):
+            r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
+        # All at once: those on the wire when the first answer stops the template are answered each by its own code.
+        r.sandbox.config(latency={"fixed_ms": 500})
+        process = r.dispatcher()
+        r.publish([event(n) for n in range(len(STOPS_TEMPLATE))])
+        process.wait_for("template_stopped")
+        r.settled(deferred=0)
+        self.assertEqual({f.split(":")[0] for f in r.fates()}, {"refused"}, r.fates())
+        tried = len(r.sandbox.record())
+        self.assertEqual(tried, len(STOPS_TEMPLATE), "one attempt each")
+        people = range(len(STOPS_TEMPLATE), len(STOPS_TEMPLATE) + 10)
+        r.publish([event(n) for n in people] + [event(n, "promo.sent") for n in people])
+        env.wait_until(lambda: r.fates().get("sent") == 10, 10, "the other template's messages are sent")
+        time.sleep(1)
+        self.assertEqual({line["template"] for line in r.sandbox.record()[tried:]}, {"promo"}, "a stopped template was sent")
+        self.assertEqual(sum(r.fates().values()), r.published)
 
     def test_a_code_that_means_later_defers_for_as_long_as_it_should(self):
         r = self.road

@@ -257,9 +257,10 @@ class Road:
         try:
             env.wait_until(is_quiet, seconds, "quiet", every=0.1)
         except AssertionError:
+            waiting = self.pg.rows("select m.state, d.reason, d.due, d.taken_owner from postrider.deferred d "
+                                   "left join postrider.message m using (tenant, day, id) limit 5")
             raise AssertionError(f"not quiet within {seconds} s: {end} records, {self.answered()} answered, {self.busy()} busy, "
-                                 f"deferred {self.pg.rows('select reason, state_of.state, due from postrider.deferred d left join postrider.message state_of using (tenant, day, id) limit 5')}, "
-                                 f"{self.fates()}") from None
+                                 f"{self.fates()}, some that wait: {waiting}") from None
 
     def check(self, test, lost_to_unknown=True):
         """The invariants: every record one fate, one body a message id, what is sent was taken, what was taken is sent or unknown."""

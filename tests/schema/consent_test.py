@@ -122,7 +122,8 @@ class Contact(ledger.Case):
         values = {"locale": None, "zone": None, "tags": None, "is_suppressed": None, "window_until": None} | fields
         self.events += 1
         event = event or uuid.UUID(int=self.events)
-        self.s.do(f"select postrider.contact_v1(1, '{ledger.address(to)}', '{event}', {ledger.literal(at)}, {', '.join(map(ledger.literal, values.values()))})")
+        arguments = [1, ledger.address(to), event, at, *values.values()]
+        self.s.do(f"select postrider.contact_v1({', '.join(map(ledger.literal, arguments))})")
         return event
 
     def contact(self):
@@ -160,8 +161,8 @@ class Contact(ledger.Case):
         self.assertEqual(self.s.rows("select kind, target from postrider.control"), [{"kind": "contact", "target": "1"}])
 
     def test_a_control_event_is_applied_and_noted_by_its_origin(self):
-        call = (f"select postrider.apply_event_v1(3, 1, '{ledger.address(1)}', '{uuid.UUID(int=5)}', '{ledger.BASE}', 15::smallint, 'SMS', '', '', null, null, null, "
-                f"'{ledger.BASE}', 1::smallint, 2, 77, 'consent.revoked')")
+        call = (f"select postrider.apply_event_v1(3, 1, '{ledger.address(1)}', '{uuid.UUID(int=5)}', '{ledger.BASE}', 15::smallint, 'SMS', '', '', "
+                f"null, null, null, '{ledger.BASE}', 1::smallint, 2, 77, 'consent.revoked')")
         self.s.do(call)
         self.s.do(call)
         self.assertEqual(self.s.rows("select kind, reason, part, off, id from postrider.aside"),
@@ -225,7 +226,8 @@ class Late(ledger.RaceCase):
 class AtOnce(ledger.RaceCase):
     def test_a_revocation_is_not_undone_by_an_opt_out_at_the_same_moment(self):
         """Two writers of one contact's mask: whoever waits must count what the other wrote."""
-        self.s.do(f"select postrider.consent_v1(1, '{ledger.address(1)}', '{uuid.UUID(int=1)}', 15::smallint, true, '{after(minutes=-9)}', '', '', '')")
+        self.s.do(f"select postrider.consent_v1(1, '{ledger.address(1)}', '{uuid.UUID(int=1)}', 15::smallint, true, '{after(minutes=-9)}', "
+                  "'', '', '')")
         self.x.claim([Job(1)])
         self.y.session.do("begin")
         self.y.session.do(f"select postrider.consent_v1(1, '{ledger.address(1)}', '{uuid.UUID(int=2)}', 1::smallint, false, null, '', '', '')")

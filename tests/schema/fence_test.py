@@ -213,7 +213,8 @@ class Waiting(ledger.Case):
     def test_a_fence_of_another_business_ends_nothing(self):
         self.wait(cart(1, subject="C-7"))
         ids = ledger.array("uuid", [ledger.message_id(9)])
-        self.s.do(f"select postrider.fence_v1(2, '{{2}}', array['{ledger.address(1)}'], '{{C-7}}', '{{cart}}', array['{ledger.BASE}'::timestamptz], '{{0}}', {ids})")
+        self.s.do(f"select postrider.fence_v1(2, '{{2}}', array['{ledger.address(1)}'], '{{C-7}}', '{{cart}}', "
+                  f"array['{ledger.BASE}'::timestamptz], '{{0}}', {ids})")
         self.assertEqual(self.state(1), ledger.DEFERRED)
 
 

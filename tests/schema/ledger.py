@@ -304,9 +304,11 @@ class Lane:
         """Its lease ends."""
         self.session.do(f"update postrider.instance set lease_until = clock_timestamp() - interval '1 s' where id = {self.owner}")
 
-    def send_claim(self, jobs=(), fences=(), back=(), day=DAY, other=None, pool=1):
-        jobs = sorted(jobs, key=lambda j: j.n)
-        self.session.send_rows(_claim_sql(jobs, fences, back, (1, day, other or day, pool, self.owner, self.epoch)))
+    def claim_sql(self, jobs=(), fences=(), back=(), day=DAY, other=None, pool=1):
+        return _claim_sql(sorted(jobs, key=lambda j: j.n), fences, back, (1, day, other or day, pool, self.owner, self.epoch))
+
+    def send_claim(self, jobs=(), **more):
+        self.session.send_rows(self.claim_sql(jobs, **more))
 
     def receive_claim(self):
         """Answers in the order of ids."""
@@ -325,16 +327,18 @@ class Lane:
     def verdict(self, job, **more):
         return self.verdicts([job], **more)[0]
 
-    def park(self, *parks, day=DAY):
-        """Returns the numbers of those that were parked."""
+    def park_sql(self, *parks, day=DAY):
         def col(kind, get):
             return array(kind, [get(p) for p in parks])
         columns = [col("uuid", lambda p: message_id(p.n)), *(col(kind, lambda p, name=name: getattr(p, name)) for kind, name in (
             ("int", "gen"), ("smallint", "state"), ("boolean", "orphan"), ("text", "reason"), ("timestamptz", "due"), ("bigint", "wait_ms"),
             ("timestamptz", "expiry"), ("timestamptz", "since"), ("timestamptz", "kafka_at"), ("int", "attempt"), ("int", "tries"),
             ("bigint", "waited_ms"), ("bytea", "payload")))]
-        sql = f"select id from postrider.park_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {', '.join(columns)})"
-        return sorted(uuid.UUID(r["id"]).int >> 80 for r in self.session.rows(sql))
+        return f"select id from postrider.park_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {', '.join(columns)})"
+
+    def park(self, *parks, day=DAY):
+        """Returns the numbers of those that were parked."""
+        return sorted(uuid.UUID(r["id"]).int >> 80 for r in self.session.rows(self.park_sql(*parks, day=day)))
 
     def settle_sql(self, *outs, day=DAY):
         def col(kind, get):
@@ -460,8 +464,9 @@ class Helpers:
 
     def reached(self):
         """People that the pool counts now, twice: by its buckets and by its set."""
-        counts = self.s.row("select postrider.pool_used_v1(1, 1, q.last_minute::int) as used, (select count(*) from postrider.reach r where r.pool = 1 "
-                            "and r.minute > q.last_minute - postrider.slot_minutes()) as people from postrider.quota_pool q where q.id = 1")
+        counts = self.s.row("select postrider.pool_used_v1(1, 1, q.last_minute::int) as used, (select count(*) from postrider.reach r "
+                            "where r.pool = 1 and r.minute > q.last_minute - postrider.slot_minutes()) as people "
+                            "from postrider.quota_pool q where q.id = 1")
         self.assertEqual(counts["used"], counts["people"], "buckets and set differ")
         return counts["used"]
 

@@ -62,16 +62,16 @@ class Made(PartitionCase):
         self.make()
         for table in TABLES:
             shapes = self.s.rows(
-                "select distinct c.relhassubclass, c.relpersistence, c.reloptions, (select count(*) from pg_index x where x.indrelid = c.oid and x.indisprimary)"
-                f" from pg_class c where c.oid in ('postrider.{table}_{day(8):%Y%m%d}'::regclass, 'postrider.{table}_{day(0):%Y%m%d}'::regclass)")
+                "select distinct c.relhassubclass, c.relpersistence, c.reloptions, "
+                "(select count(*) from pg_index x where x.indrelid = c.oid and x.indisprimary) "
+                f"from pg_class c where c.oid in ('postrider.{table}_{day(8):%Y%m%d}'::regclass, 'postrider.{table}_{day(0):%Y%m%d}'::regclass)")
             self.assertEqual((len(shapes), shapes[0]["count"]), (1, 1))
 
     def test_messages_of_the_first_and_of_the_last_day_have_a_place(self):
         for n, offset in ((1, -30), (2, 7)):
             self.assertEqual(self.a.verdict(Job(n, to=n), day=day(offset)), "send")
             self.a.settle(Out(n), day=day(offset))
-        sql = ledger._claim_sql([Job(3, to=3)], (), (), (1, day(8), day(8), 1, self.a.owner, self.a.epoch))
-        self.assertEqual(self.s.fails(sql), "23514")
+        self.assertEqual(self.s.fails(self.a.claim_sql([Job(3, to=3)], day=day(8))), "23514")
 
     def test_a_new_partition_takes_messages(self):
         self.s.set_clock(after(days=5))

@@ -6,7 +6,8 @@ import json
 import tempfile
 
 import ledger
-from ledger import (CANCELS_RECIPIENT, CANCELS_SUBJECT, MARKETING, OUT_REJECT, SUPERSEDES_RECIPIENT, SUPERSEDES_SUBJECT, UNKNOWN, Fence, Job, Out, Park)
+from ledger import (CANCELS_RECIPIENT, CANCELS_SUBJECT, OUT_REJECT, SUPERSEDES_RECIPIENT, SUPERSEDES_SUBJECT, UNKNOWN, Fence, Job, Out,
+                    Park)
 
 ROWS = 20_000
 DAY = ledger.DAY + datetime.timedelta(days=1)
@@ -19,15 +20,19 @@ alter table postrider.outcome_{DAY:%Y%m%d} set (autovacuum_enabled = off);
 insert into postrider.contact (tenant, address, consent) select 1, '+44' || lpad(n::text, 9, '0'), 15 from generate_series(1, {ROWS}) n;
 insert into postrider.consent (tenant, contact, category, event, at, is_granted) select 1, c.id, g, gen_random_uuid(), '{ledger.BASE}', true
 from postrider.contact c, generate_series(0, 1) g;
-insert into postrider.message (tenant, day, id, contact, state, category, gen, owner, epoch, claim_no, pool, sender, part, off, topic, at, event_at, rule, type)
-select 1, '{DAY}', gen_random_uuid(), n, 1, 0, 0, 99, 1, n, 1, 1, 0, n, 1, '{ledger.BASE}', '{ledger.BASE}', 'order', 't' from generate_series(1, {ROWS}) n;
+insert into postrider.message (tenant, day, id, contact, state, category, gen, owner, epoch, claim_no, pool, sender, part, off, topic, at,
+                               event_at, rule, type)
+select 1, '{DAY}', gen_random_uuid(), n, 1, 0, 0, 99, 1, n, 1, 1, 0, n, 1, '{ledger.BASE}', '{ledger.BASE}', 'order', 't'
+from generate_series(1, {ROWS}) n;
 insert into postrider.outcome (tenant, day, id, attempt, kind, code, http, sender, template, latency_ms, at)
 select tenant, day, id, 1, 1, 0, 200, 1, 1, 5, at from postrider.message where day = '{DAY}' and owner = 99;
-insert into postrider.deferred (tenant, day, id, gen, part, due, is_asleep, reason, since, event_at, contact, category, pool, topic, off, rule, subject, payload)
-select 1, '{DAY}', gen_random_uuid(), 1, n % 4, '{ledger.NEVER}', n % 2 = 0, case when n % 2 = 0 then 'quota' else 'rate' end, '{ledger.BASE}', '{ledger.BASE}',
-       10000 + n, n % 3, 1, 1, n, 'cart', 's' || n, 'x' from generate_series(1, {ROWS}) n;
+insert into postrider.deferred (tenant, day, id, gen, part, due, is_asleep, reason, since, event_at, contact, category, pool, topic, off,
+                                rule, subject, payload)
+select 1, '{DAY}', gen_random_uuid(), 1, n % 4, '{ledger.NEVER}', n % 2 = 0, case when n % 2 = 0 then 'quota' else 'rate' end,
+       '{ledger.BASE}', '{ledger.BASE}', 10000 + n, n % 3, 1, 1, n, 'cart', 's' || n, 'x' from generate_series(1, {ROWS}) n;
 insert into postrider.reach select 1, 1, 1000 + n, 1, null from generate_series(1, {ROWS}) n;
-insert into postrider.fence select 1, k, (5000 + n)::text, 'cart', '{ledger.BASE}', 0, gen_random_uuid() from generate_series(1, {ROWS // 4}) n, generate_series(1, 4) k;
+insert into postrider.fence select 1, k, (5000 + n)::text, 'cart', '{ledger.BASE}', 0, gen_random_uuid()
+from generate_series(1, {ROWS // 4}) n, generate_series(1, 4) k;
 insert into postrider.control (tenant, kind, target) select 1, 'contact', n::text from generate_series(1, {ROWS}) n;
 """
 
@@ -85,6 +90,7 @@ class Plans(ledger.RaceCase):
                   for k, kind in enumerate((CANCELS_RECIPIENT, CANCELS_SUBJECT, SUPERSEDES_SUBJECT, SUPERSEDES_RECIPIENT) * 5)]
         lane.claim(jobs, fences=fences, day=DAY, other=ledger.DAY, back=[(1, first + 700)])
         lane.claim(jobs, day=DAY, other=ledger.DAY)
+        lane.claim([Job(first + 60 + n, to=200 + n) for n in range(3)], day=DAY, other=DAY + datetime.timedelta(days=1))
         part = [j.n for j in jobs]
         lane.settle(*(Out(n) for n in part[:10]), *(Out(n, OUT_REJECT, opt_out=n - first + 1) for n in part[10:14]), day=DAY)
         lane.park(*(Park(n, state=UNKNOWN, reason="unknown", wait_ms=0) for n in part[14:20]), *(Park(n, wait_ms=0) for n in part[20:24]), day=DAY)
@@ -101,7 +107,8 @@ class Plans(ledger.RaceCase):
         lane.unclaim(*((n, 1) for n in part[22:24]), day=DAY)
         do(f"select postrider.receipt_v1(1, '{DAY}', '{ledger.message_id(part[14])}', 1, 'w')")
         do(f"select postrider.resolve_unknown_v1(1, '{DAY}', '{ledger.message_id(part[15])}', 'resend')")
-        do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {first}, 'x', '', null, 'x', '{{}}', '{{}}', 1, '{DAY}', '{ledger.message_id(part[22])}', 1)")
+        do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {first}, 'x', '', null, 'x', '{{}}', '{{}}', 1, '{DAY}', "
+           f"'{ledger.message_id(part[22])}', 1)")
         do(f"select postrider.release_v1(1, 1, '{{3}}', array['{ledger.message_id(part[2])}']::uuid[])")
         do(f"select postrider.consent_v1(1, '{ledger.address(90)}', '{ledger.message_id(first)}', 15::smallint, false, null, '', '', '')")
         do((ledger.env.ROOT / "schema/queries/wake.sql").read_text())
@@ -111,7 +118,8 @@ class Plans(ledger.RaceCase):
     def plans_of(self, session, lane, first):
         """Runs all statements once more and returns (statement, plan) of everything that was planned and run inside."""
         session.do("load 'auto_explain'")
-        for name, value in (("log_min_duration", 0), ("log_nested_statements", "on"), ("log_analyze", "on"), ("log_timing", "off"), ("log_format", "json")):
+        for name, value in (("log_min_duration", 0), ("log_nested_statements", "on"), ("log_analyze", "on"), ("log_timing", "off"),
+                            ("log_format", "json")):
             session.do(f"set auto_explain.{name} = {value}")
         start = self.log.seek(0, 2)
         session.do("set client_min_messages = log")

@@ -125,8 +125,7 @@ class OneMessage(RaceCase):
         park = Park(1, state=ledger.UNKNOWN, orphan=True, reason="unknown")
         self.x.session.do("begin")
         self.assertEqual(self.x.park(park), [1])
-        columns = f"{self.y.owner}, {self.y.epoch}, array['{ledger.message_id(1)}']::uuid[], '{{0}}', '{{4}}', '{{t}}', '{{unknown}}', '{{null}}', '{{1}}', "
-        self.y.session.send(f"select id from postrider.park_v1(1, '{ledger.DAY}', {columns} '{{null}}', '{{null}}', '{{null}}', '{{0}}', '{{0}}', '{{0}}', '{{x}}')")
+        self.y.session.send(self.y.park_sql(park))
         self.wait_blocked(self.y.session)
         self.x.session.do("commit")
         self.assertEqual(self.y.session.receive(), "")

@@ -47,15 +47,16 @@ class Dispatcher(RoleCase):
 
     def test_it_writes_what_has_no_message_and_what_is_dead(self):
         self.become("dispatcher")
-        self.s.do(f"select postrider.aside_v1(array['{ledger.BASE}']::timestamptz[], '{{1}}', '{{2}}', '{{3}}', '{{refused}}', '{{no_rule}}', '{{1}}', '{{t}}', '{{null}}')")
+        self.s.do(f"select postrider.aside_v1(array['{ledger.BASE}']::timestamptz[], '{{1}}', '{{2}}', '{{3}}', '{{refused}}', '{{no_rule}}', "
+                  "'{1}', '{t}', '{null}')")
         self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 4, 'too_deep', '', null, 'x', '{{}}', '{{}}', null, null, null, 0)")
         self.assertEqual((self.count("aside"), self.count("dead_letter")), (1, 1))
 
     def test_it_applies_control_events_and_reads_control(self):
         self.become("dispatcher")
         for kind in (1, 2, 3):
-            self.s.do(f"select postrider.apply_event_v1({kind}, 1, '+1555{kind}', '{uuid.UUID(int=kind)}', '{ledger.BASE}', 15::smallint, 'SMS', '', '', 'pt_BR', null, "
-                      f"null, '{ledger.BASE}', 1::smallint, 2, {kind}, 't')")
+            self.s.do(f"select postrider.apply_event_v1({kind}, 1, '+1555{kind}', '{uuid.UUID(int=kind)}', '{ledger.BASE}', 15::smallint, 'SMS', '', "
+                      f"'', 'pt_BR', null, null, '{ledger.BASE}', 1::smallint, 2, {kind}, 't')")
         self.s.rows((ledger.env.ROOT / "schema/queries/control.sql").read_text().replace("$1", "'1'"))
         self.assertEqual(self.count("aside"), 3)
 
@@ -63,8 +64,8 @@ class Dispatcher(RoleCase):
         self.become("dispatcher")
         self.assertGreater(len(self.s.rows((ledger.env.ROOT / "schema/queries/book.sql").read_text())), 0)
         sql = (ledger.env.ROOT / "schema/queries/rollup.sql").read_text()
-        for name, value in (("$1", "1"), ("$2", "0::smallint"), ("$3", "'{1}'"), ("$4", "'{1}'"), ("$5", "'{1}'"), ("$6", "'{0}'"), ("$7", "'{sent}'"),
-                            ("$8", "array['']"), ("$9", "'{5}'")):
+        for name, value in (("$1", "1"), ("$2", "0::smallint"), ("$3", "'{1}'"), ("$4", "'{1}'"), ("$5", "'{1}'"), ("$6", "'{0}'"),
+                            ("$7", "'{sent}'"), ("$8", "array['']"), ("$9", "'{5}'")):
             sql = sql.replace(name, value)
         self.s.do(sql)
         self.s.do(sql)

@@ -15,8 +15,8 @@ static void print_cell(int state, int row_gen, int gen, unsigned flags) {
         .is_resend_allowed = (flags & 4) != 0,
         .has_definite_outcome = (flags & 8) != 0,
     };
-    printf("%d %d %d %d %d %d %d %d\n", state, row_gen, gen, facts.is_own_claim, facts.is_owner_alive, facts.is_resend_allowed,
-           facts.has_definite_outcome, (int)pr_verdict_of(&facts));
+    printf("%d %d %d %d %d %d %d %d\n", state, row_gen, gen, facts.is_own_claim, facts.is_owner_alive,
+           facts.is_resend_allowed, facts.has_definite_outcome, (int)pr_verdict_of(&facts));
 }
 
 /* One state more than there are: a row that a newer schema wrote. */

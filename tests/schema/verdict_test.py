@@ -5,8 +5,8 @@ import dataclasses
 import subprocess
 
 import ledger
-from ledger import (ACCEPTED, AUTHENTICATION, CANCELLED, CLAIMED, DEAD, DEFERRED, MARKETING, OUT_ACCEPTED, OUT_REJECT, OUT_RETRY, OUT_UNKNOWN, REDRIVEN,
-                    REFUSED, SHADOW, SUPERSEDED, UNCLAIMED, UNKNOWN, UTILITY, Job, Out, Park, after)
+from ledger import (ACCEPTED, AUTHENTICATION, CANCELLED, CLAIMED, DEAD, MARKETING, OUT_ACCEPTED, OUT_REJECT, OUT_RETRY, OUT_UNKNOWN, REDRIVEN, REFUSED,
+                    SHADOW, SUPERSEDED, UNCLAIMED, UNKNOWN, UTILITY, Job, Out, Park, after)
 
 
 class Cells(ledger.Case):
@@ -55,14 +55,12 @@ class NewRows(ledger.Case):
 
     def test_an_ended_lease_claims_nothing(self):
         self.a.die()
-        sql = ledger._claim_sql([Job(1)], (), (), (1, ledger.DAY, ledger.DAY, 1, self.a.owner, self.a.epoch))
-        self.assertEqual(self.s.fails(sql), "PR001")
+        self.assertEqual(self.s.fails(self.a.claim_sql([Job(1)])), "PR001")
         self.assertIsNone(self.message(1))
 
     def test_an_older_epoch_of_a_living_name_claims_nothing(self):
         ledger.Lane(self.s, "a")
-        sql = ledger._claim_sql([Job(1)], (), (), (1, ledger.DAY, ledger.DAY, 1, self.a.owner, self.a.epoch))
-        self.assertEqual(self.s.fails(sql), "PR001")
+        self.assertEqual(self.s.fails(self.a.claim_sql([Job(1)])), "PR001")
 
 
 class ComesBack(ledger.Case):
@@ -277,9 +275,9 @@ class Settled(ledger.Case):
         self.set_pool(None)
         for n in states:
             self.set_message(n, f"state = {n}, gen = 2")
-            self.s.do(f"insert into postrider.deferred (tenant, day, id, gen, part, due, reason, since, event_at, contact, category, pool, topic, off, rule, payload)"
-                      f" select 1, day, id, g, 0, at, 'rate', at, at, contact, 0, 1, 1, {n}, rule, '' from postrider.message, (values (1), (2)) as x (g)"
-                      f" where id = '{ledger.message_id(n)}'")
+            self.s.do("insert into postrider.deferred (tenant, day, id, gen, part, due, reason, since, event_at, contact, category, pool, topic, off, "
+                      f"rule, payload) select 1, day, id, g, 0, at, 'rate', at, at, contact, 0, 1, 1, {n}, rule, '' "
+                      f"from postrider.message, (values (1), (2)) as x (g) where id = '{ledger.message_id(n)}'")
         self.assertEqual(set(self.b.verdicts([Job(n, to=n, gen=1) for n in states])), {"duplicate"})
         left = self.s.rows("select gen, count(*) as n from postrider.deferred group by gen")
         self.assertEqual(left, [{"gen": 2, "n": len(states)}])

@@ -192,6 +192,16 @@ static void a_long_value_is_cut_and_what_follows_is_kept(void **state) {
     json_decref(root);
 }
 
+/* What was written is JSON that has its last field, or says that it was cut. */
+static void check_whole_or_cut(void) {
+    const char *text = written();
+    assert_true(strlen(text) < PR_LOG_LINE_MAX);
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_true(json_object_get(root, "f") || json_is_true(json_object_get(root, "cut")));
+    json_decref(root);
+}
+
 static void a_full_line_is_cut_and_still_whole_json_at_every_length(void **state) {
     (void)state;
     char big[PR_LOG_VALUE_MAX];
@@ -200,12 +210,7 @@ static void a_full_line_is_cut_and_still_whole_json_at_every_length(void **state
         memset(big, n % 3 == 0 ? '"' : n % 3 == 1 ? 'a' : '\x02', n);
         big[n] = '\0';
         pr_log_info("e", "a=%s b=%s c=%s d=%s e=%d f=%s", big, big, big, big, 12345, "end");
-        const char *text = written();
-        assert_true(strlen(text) < PR_LOG_LINE_MAX);
-        json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-        assert_non_null(root);
-        assert_true(json_object_get(root, "f") || json_is_true(json_object_get(root, "cut")));
-        json_decref(root);
+        check_whole_or_cut();
     }
 }
 
@@ -219,12 +224,7 @@ static void a_line_may_fill_up_to_the_last_byte(void **state) {
         memset(last, 'b', n);
         last[n] = '\0';
         pr_log_info("e", "a=%s b=%s c=%s d=%s e=%d f=%s", three, three, three, last, 1, "end");
-        const char *text = written();
-        assert_true(strlen(text) < PR_LOG_LINE_MAX);
-        json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-        assert_non_null(root);
-        assert_true(json_object_get(root, "f") || json_is_true(json_object_get(root, "cut")));
-        json_decref(root);
+        check_whole_or_cut();
     }
 }
 

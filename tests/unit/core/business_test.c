@@ -172,7 +172,7 @@ static enum pr_category category_of(const enum pr_category *categories, size_t n
 }
 
 static void the_strictest_category_of_all_languages_counts(void **state) {
-    enum { U = PR_CATEGORY_UTILITY, M = PR_CATEGORY_MARKETING, A = PR_CATEGORY_AUTHENTICATION };
+    const enum pr_category U = PR_CATEGORY_UTILITY, M = PR_CATEGORY_MARKETING, A = PR_CATEGORY_AUTHENTICATION;
     (void)state;
     assert_int_equal(category_of((const enum pr_category[]){U}, 1), U);
     assert_int_equal(category_of((const enum pr_category[]){U, M}, 2), M);

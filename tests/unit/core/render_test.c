@@ -1,20 +1,12 @@
 /* Tests rendering: the exact bytes of requests, how values become text, and a status at each limit. */
 #include "core/render.h"
 
+#include "arena_fixture.h"
+
 #include <jansson.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define NBSP "\xc2\xa0"
 
-static struct pr_arena arena;
 static struct pr_buf buf;
 static struct pr_template tpl;
 static struct pr_rule rule;
@@ -83,12 +75,6 @@ static void must_not_fill(enum pr_render_status want, const char *param) {
     enum pr_render_status status = fill("pt_BR");
     if (status != want || strcmp(fault.param, param) != 0 || fault.text[0] == '\0') {
         fail_msg("%s at \"%s\": %s", pr_render_status_name(status), fault.param, fault.text);
-    }
-}
-
-static void assert_span(struct pr_span got, const char *want) {
-    if (!pr_span_is(got, want)) {
-        fail_msg("got \"%.*s\", want \"%s\"", PR_SPAN_ARG(got), want);
     }
 }
 

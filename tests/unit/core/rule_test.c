@@ -2,42 +2,14 @@
 #include "core/rule.h"
 
 #include "base/clock.h"
+#include "compile_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static struct pr_arena arena;
 static struct pr_rule rule;
-static struct pr_template_fault fault;
-
-static int set_up(void **state) {
-    (void)state;
-    pr_arena_init(&arena, 256 * 1024);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pr_arena_free(&arena);
-    return 0;
-}
 
 static void must_compile(const char *json) {
     memset(&fault, 0, sizeof(fault));
     if (!pr_rule_compile(pr_span_of(json), &arena, &rule, &fault)) {
         fail_msg("%s: %s\n%s", fault.path, fault.text, json);
-    }
-}
-
-static void check_fault(const char *json, const char *path, const char *word) {
-    if (strcmp(fault.path, path) != 0 || !strstr(fault.text, word)) {
-        fail_msg("got \"%s\": \"%s\", want \"%s\" and \"%s\"\n%s", fault.path, fault.text, path, word, json);
     }
 }
 
@@ -47,12 +19,6 @@ static void must_fault(const char *json, const char *path, const char *word) {
         fail_msg("compiled: %s", json);
     }
     check_fault(json, path, word);
-}
-
-static void assert_span(struct pr_span got, const char *want) {
-    if (!pr_span_is(got, want)) {
-        fail_msg("got \"%.*s\", want \"%s\"", PR_SPAN_ARG(got), want);
-    }
 }
 
 /* A sound rule with more keys. */
@@ -438,8 +404,6 @@ static void a_small_arena_is_a_fault_and_not_a_crash(void **state) {
     }
     assert_true(ok);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

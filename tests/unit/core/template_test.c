@@ -1,30 +1,9 @@
 /* Tests the template compiler: what is taken from the Graph API's form, and a fault at each limit of the platform. */
 #include "core/template.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "compile_fixture.h"
 
-#include <cmocka.h>
-
-static struct pr_arena arena;
 static struct pr_template tpl;
-static struct pr_template_fault fault;
-
-static int set_up(void **state) {
-    (void)state;
-    pr_arena_init(&arena, 256 * 1024);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pr_arena_free(&arena);
-    return 0;
-}
 
 static void must_compile(const char *json) {
     memset(&fault, 0, sizeof(fault));
@@ -39,15 +18,7 @@ static void must_fault(const char *json, const char *path, const char *word) {
     if (pr_template_compile(pr_span_of(json), &arena, &tpl, &fault)) {
         fail_msg("compiled: %s", json);
     }
-    if (strcmp(fault.path, path) != 0 || !strstr(fault.text, word)) {
-        fail_msg("got \"%s\": \"%s\", want \"%s\" and \"%s\"\n%s", fault.path, fault.text, path, word, json);
-    }
-}
-
-static void assert_span(struct pr_span got, const char *want) {
-    if (!pr_span_is(got, want)) {
-        fail_msg("got \"%.*s\", want \"%s\"", PR_SPAN_ARG(got), want);
-    }
+    check_fault(json, path, word);
 }
 
 #define HEAD "{\"name\":\"t\",\"language\":\"pt_BR\",\"category\":\"UTILITY\",\"status\":\"APPROVED\","
@@ -435,8 +406,6 @@ static void names_of_categories_and_statuses_are_read_back(void **state) {
         assert_int_equal(pr_template_status_parse(pr_span_of(name)), i);
     }
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,34 +1,7 @@
 /* Tests cutting, one-line text and percent-encoding at the edges where a byte more would break a character. */
 #include "core/text.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static struct pr_arena arena;
-
-static int set_up(void **state) {
-    (void)state;
-    pr_arena_init(&arena, 4096);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pr_arena_free(&arena);
-    return 0;
-}
-
-static void assert_span(struct pr_span got, const char *want) {
-    if (!pr_span_is(got, want)) {
-        fail_msg("got \"%.*s\", want \"%s\"", PR_SPAN_ARG(got), want);
-    }
-}
+#include "arena_fixture.h"
 
 static void a_cut_counts_characters_and_not_bytes(void **state) {
     (void)state;
@@ -152,12 +125,12 @@ int main(void) {
         cmocka_unit_test(a_cut_leaves_no_space_at_the_end),
         cmocka_unit_test(a_cut_keeps_marks_and_joined_emoji_whole),
         cmocka_unit_test(a_cut_inside_the_first_character_still_leaves_something),
-        cmocka_unit_test_setup_teardown(a_clean_line_is_not_copied, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(white_space_of_all_kinds_becomes_one_space, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_break_spaces_and_other_text_stay, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_the_arena_has_no_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_url_keeps_what_rfc_3986_allows, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_url_loses_everything_else, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clean_line_is_not_copied, set_up_arena, tear_down_arena),
+        cmocka_unit_test_setup_teardown(white_space_of_all_kinds_becomes_one_space, set_up_arena, tear_down_arena),
+        cmocka_unit_test_setup_teardown(no_break_spaces_and_other_text_stay, set_up_arena, tear_down_arena),
+        cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_the_arena_has_no_bytes, set_up_arena, tear_down_arena),
+        cmocka_unit_test_setup_teardown(a_url_keeps_what_rfc_3986_allows, set_up_arena, tear_down_arena),
+        cmocka_unit_test_setup_teardown(a_url_loses_everything_else, set_up_arena, tear_down_arena),
         cmocka_unit_test(scrubbing_replaces_only_broken_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,7 +206,9 @@ static bool aborts(void (*act)(void *), void *arg) {
         struct rlimit none = {0, 0};
         (void)setrlimit(RLIMIT_CORE, &none);
         (void)signal(SIGABRT, SIG_DFL);
-        (void)freopen("/dev/null", "w", stderr);
+        if (!freopen("/dev/null", "w", stderr)) {
+            _exit(1);
+        }
         act(arg);
         _exit(0);
     }

@@ -124,13 +124,6 @@ static void the_locale_of_the_record_chooses_the_template(void **state) {
     assert_int_equal(prepared("order.confirmed", TO ",\"locale\":\"de\"")->choice.tpl->id, 21);
 }
 
-static void the_category_is_that_of_the_template(void **state) {
-    (void)state;
-    const struct pr_job *job = prepared("cart.abandoned", TO);
-    expect_message(job);
-    assert_int_equal(job->category, PR_CATEGORY_MARKETING);
-}
-
 static void the_recipient_may_stand_where_the_rule_says(void **state) {
     (void)state;
     const struct pr_job *job = prepared("cart.abandoned", ",\"data\":{\"customer\":{\"phone\":\"+55 11 98888-0000\"}}");
@@ -141,17 +134,12 @@ static void the_recipient_may_stand_where_the_rule_says(void **state) {
     expect_aside(prepared("ship.none", ",\"data\":{\"customer\":{\"phone\":\"+5511988880000\"}}"), "no_rule");
 }
 
-static void the_rank_is_the_place_of_the_type_in_its_rule(void **state) {
-    (void)state;
-    assert_int_equal(prepared("ship.sent", TO)->rank, 0);
-    assert_int_equal(prepared("ship.there", TO)->rank, 1);
-}
-
 /* ---- refusals before the claim ---- */
 
 static void a_type_that_no_rule_takes_is_set_aside(void **state) {
     (void)state;
     expect_aside(prepared("nobody.asks", TO), "no_rule");
+    expect_aside(prepared("nobody.asks", ""), "no_rule"); /* asked before the recipient */
 }
 
 static void without_a_recipient_or_with_a_bad_one_it_is_set_aside(void **state) {
@@ -160,11 +148,6 @@ static void without_a_recipient_or_with_a_bad_one_it_is_set_aside(void **state) 
     expect_aside(prepared("promo", ",\"to\":\"ana@shop.example\""), "bad_address");
     expect_aside(prepared("cart.abandoned", ",\"data\":{\"customer\":{\"phone\":null}}"), "no_recipient");
     expect_aside(prepared("cart.abandoned", ",\"data\":{\"customer\":{\"phone\":\"none\"}}"), "bad_address");
-}
-
-static void the_rule_is_asked_before_the_recipient(void **state) {
-    (void)state;
-    expect_aside(prepared("nobody.asks", ""), "no_rule");
 }
 
 static void an_ignored_type_is_set_aside_before_anything_else(void **state) {
@@ -566,12 +549,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_event_that_a_rule_takes_is_a_message),
         TEST(the_locale_of_the_record_chooses_the_template),
-        TEST(the_category_is_that_of_the_template),
         TEST(the_recipient_may_stand_where_the_rule_says),
-        TEST(the_rank_is_the_place_of_the_type_in_its_rule),
         TEST(a_type_that_no_rule_takes_is_set_aside),
         TEST(without_a_recipient_or_with_a_bad_one_it_is_set_aside),
-        TEST(the_rule_is_asked_before_the_recipient),
         TEST(an_ignored_type_is_set_aside_before_anything_else),
         TEST(a_wild_time_is_set_aside_and_moves_no_fence),
         TEST(a_template_that_cannot_go_is_a_refusal_of_a_new_message),
