@@ -122,6 +122,11 @@ static void duplicate(struct pr_lane *lane, struct pr_job *job, const PGresult *
     pr_lane_settle(lane, job, is_redelivery ? 0 : PR_WRITE_ASIDE, PR_NEXT_SETTLED);
 }
 
+static bool is_up(void *arg, const struct pr_sender *sender) {
+    struct pr_lane *lane = arg;
+    return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns);
+}
+
 /* A full pool: the rule's other senders are tried first, each with its own pool. */
 static bool try_other_sender(struct pr_lane *lane, struct pr_job *job) {
     for (uint32_t i = 0; i < job->tenant->senders_n && i < 32; i++) {
@@ -129,19 +134,13 @@ static bool try_other_sender(struct pr_lane *lane, struct pr_job *job) {
             job->senders_tried |= 1U << i;
         }
     }
-    const struct pr_sender *other = NULL;
-    for (uint32_t i = 0; i < job->tenant->senders_n && i < 32 && !other; i++) {
-        const struct pr_sender *sender = &job->tenant->senders[i];
-        bool is_tried = (job->senders_tried >> i) & 1U;
-        if (!is_tried && sender->is_connected && job->rule->senders_n == 0 &&
-            pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns)) {
-            other = sender;
-        }
-    }
-    if (!other) {
+    struct pr_span to = pr_span_make(job->to.text, job->to.n);
+    const struct pr_sender *other = pr_tenant_sender(job->tenant, job->rule, to, job->senders_tried, is_up, lane);
+    if (!other || other - job->tenant->senders >= 32) { /* a place behind the mask could be tried for ever */
         return false;
     }
     job->sender = other;
+    job->has_row = true; /* the claim wrote it as deferred: from here on it is never set aside */
     pr_job_move(&lane->jobs, job, PR_JOB_GATED);
     TAILQ_INSERT_TAIL(&lane->passed, job, queue);
     job->is_queued = true;

@@ -22,7 +22,10 @@ bool pr_shapes_set(struct pr_shapes *shapes, int32_t sender, double per_s, int64
     bool is_known = true;
     pthread_mutex_lock(&shapes->lock);
     struct pr_shape *shape = find(shapes, sender);
-    if (shape && shape->per_s != per_s) {
+    if (shape && shape->per_s <= 0) { /* stopped before its rate was known */
+        shape->per_s = per_s;
+        pr_rate_init(&shape->rate, per_s, now_ns);
+    } else if (shape && shape->per_s != per_s) {
         shape->per_s = per_s;
         pr_rate_set(&shape->rate, per_s, now_ns);
     } else if (!shape && shapes->n < PR_SHAPES_MAX) {
@@ -43,7 +46,7 @@ bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, in
     struct pr_shape *shape = find(shapes, sender);
     if (shape && now_ns < shape->stopped_until_ns) {
         *wait_ns = shape->stopped_until_ns - now_ns;
-    } else if (shape) {
+    } else if (shape && shape->per_s > 0) {
         is_taken = pr_rate_take(&shape->rate, now_ns);
         *wait_ns = pr_rate_wait(&shape->rate, now_ns);
     }
@@ -51,7 +54,7 @@ bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, in
     return is_taken;
 }
 
-static bool stop_until(struct pr_shapes *shapes, int32_t sender, int64_t until_ns, bool only_later) {
+static bool stop_until(struct pr_shapes *shapes, int32_t sender, int64_t until_ns, bool is_pause) {
     bool is_news = false;
     pthread_mutex_lock(&shapes->lock);
     struct pr_shape *shape = find(shapes, sender);
@@ -59,8 +62,11 @@ static bool stop_until(struct pr_shapes *shapes, int32_t sender, int64_t until_n
         shape = &shapes->shape[shapes->n++];
         *shape = (struct pr_shape){.sender = sender};
     }
-    if (shape && (!only_later || until_ns > shape->stopped_until_ns)) {
-        is_news = (shape->stopped_until_ns == 0) != (until_ns == 0);
+    if (shape && !is_pause) {
+        is_news = shape->is_stopped != (until_ns != 0);
+        shape->is_stopped = until_ns != 0;
+    }
+    if (shape && (!is_pause || until_ns > shape->stopped_until_ns)) {
         shape->stopped_until_ns = until_ns;
     }
     pthread_mutex_unlock(&shapes->lock);

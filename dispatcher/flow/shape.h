@@ -15,7 +15,8 @@ struct pr_shape {
     int32_t sender;
     double per_s; /* this process's part */
     struct pr_rate rate;
-    int64_t stopped_until_ns; /* monotonic; 0: not stopped */
+    int64_t stopped_until_ns; /* monotonic; 0: neither stopped nor paused */
+    bool is_stopped;          /* by pr_shapes_stop: a pause is no news and does not make a stop none */
 };
 
 /* Any thread; a short lock around a few numbers. */

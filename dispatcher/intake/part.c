@@ -141,8 +141,8 @@ static void take_records(struct pr_lane *lane, struct pr_intake_mail *mail) {
         if (is_ours) {
             enqueue(part, mail->record[i]);
         } else {
-            rd_kafka_message_destroy(
-                mail->record[i]); /* of an assignment that is over: whoever has it now reads it again */
+            count_out(lane, mail->depth, mail->record[i]);
+            rd_kafka_message_destroy(mail->record[i]); /* of an assignment that is over: who has it now reads it again */
         }
     }
 }

@@ -223,6 +223,7 @@ static void start_over(struct pr_lane *lane, struct pr_job *job) {
     job->book = lane->book;
     job->tenant = has_row(job) ? pr_book_tenant_of(job->book, tenant) : NULL;
     job->sender = NULL;
+    job->senders_tried = 0; /* which pools were full at an earlier claim says nothing about now */
     job->choice = (struct pr_template_choice){.tpl = NULL};
     job->refusal = NULL;
     job->rule = NULL;

@@ -311,7 +311,12 @@ static void take_due(struct pr_lane *lane, const PGresult *rows, int row) {
     struct pr_record_input in = {.value = job->raw.value, .bytes_max = PR_RECORD_STORED_MAX};
     struct pr_record_fault fault = {.text = ""};
     enum pr_record_status status = pr_record_decode(&in, &job->arena, &job->record, &fault);
-    if (status != PR_RECORD_OK || !pr_prepare(lane, job)) {
+    bool is_prepared = status == PR_RECORD_OK && pr_prepare(lane, job);
+    if (status == PR_RECORD_NO_MEMORY || (status == PR_RECORD_OK && !is_prepared)) {
+        pr_lane_settle(lane, job, 0, PR_NEXT_DROP); /* the row stays and is read again */
+        return;
+    }
+    if (status != PR_RECORD_OK) {
         job->kind = PR_JOB_DEAD;
         job->aside_reason = pr_record_status_name(status);
         job->dead_detail = pr_arena_copy(&job->arena, pr_span_of(fault.text));

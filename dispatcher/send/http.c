@@ -29,6 +29,7 @@ struct pr_request {
     int64_t retry_after_us;
     uint32_t let_through; /* times curl was about to send it */
     bool is_refused, is_repeated, is_oversized;
+    bool is_head_whole; /* the line that ends the answer's header came: libcurl 7.88.1 calls an answer cut before it complete */
 };
 TAILQ_HEAD(pr_request_list, pr_request);
 
@@ -77,8 +78,17 @@ static size_t take_header(char *p, size_t size, size_t n, void *arg) {
     struct pr_request *request = arg;
     static const char name[] = "retry-after:";
     const size_t name_n = sizeof(name) - 1;
-    if (size * n > name_n && strncasecmp(p, name, name_n) == 0) {
-        request->retry_after_us = pr_retry_after_parse(pr_span_make(p + name_n, size * n - name_n), pr_clock_real_us());
+    size_t line_n = size * n;
+    while (line_n > 0 && (p[line_n - 1] == '\r' || p[line_n - 1] == '\n')) {
+        line_n--;
+    }
+    if (line_n == 0) {
+        request->is_head_whole = true;
+    } else if (pr_span_starts(pr_span_make(p, line_n), PR_SPAN("HTTP/"))) {
+        request->is_head_whole = false; /* after a 1xx comes another header */
+    }
+    if (line_n > name_n && strncasecmp(p, name, name_n) == 0) {
+        request->retry_after_us = pr_retry_after_parse(pr_span_make(p + name_n, line_n - name_n), pr_clock_real_us());
     }
     return size * n;
 }
@@ -149,7 +159,7 @@ static enum pr_transport transport_of(const struct pr_request *request, CURLcode
     if (request->let_through == 0 && code != CURLE_OK) {
         return PR_TRANSPORT_NOT_SENT;
     }
-    return code == CURLE_OK ? PR_TRANSPORT_ANSWERED : PR_TRANSPORT_CUT;
+    return code == CURLE_OK && request->is_head_whole ? PR_TRANSPORT_ANSWERED : PR_TRANSPORT_CUT;
 }
 
 static void finish(struct pr_http *http, struct pr_request *request, CURLcode code) {
@@ -310,7 +320,7 @@ bool pr_http_start(struct pr_http *http, const char *url, struct curl_slist *hea
     request->job = job;
     request->retry_after_us = 0;
     request->let_through = 0;
-    request->is_refused = request->is_repeated = request->is_oversized = false;
+    request->is_refused = request->is_repeated = request->is_oversized = request->is_head_whole = false;
     CURLcode r = curl_easy_setopt(request->curl, CURLOPT_URL, url);
     r |= curl_easy_setopt(request->curl, CURLOPT_HTTPHEADER, headers);
     r |= curl_easy_setopt(request->curl, CURLOPT_POSTFIELDS, body.p);

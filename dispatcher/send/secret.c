@@ -79,6 +79,10 @@ static ssize_t read_token(struct pr_secret *secret, char token[PR_SECRET_MAX]) {
                        strerrordesc_np(errno));
         return -1;
     }
+    if (n == PR_SECRET_MAX - 1) {
+        (void)snprintf(secret->why, sizeof(secret->why), "%s is longer than any token", secret->path);
+        return -1;
+    }
     while (n > 0 && strchr(" \t\r\n", token[n - 1])) {
         n--;
     }

@@ -160,7 +160,8 @@ static int16_t mask_of(const struct pr_value *v) {
     if (pr_span_is(v->u.s, "all")) {
         return (1 << PR_CATEGORIES) - 1;
     }
-    return pr_category_parse(v->u.s, &category) ? (int16_t)(1 << category) : 0;
+    int mask = pr_category_parse(v->u.s, &category) ? 1 << category : 0;
+    return (int16_t)mask;
 }
 
 /* `category` (a word or "all") or `categories` (a list of words); a revocation that names none revokes all, a grant grants nothing. */
