@@ -243,16 +243,32 @@ static void take_back_all(struct pr_lane *lane, struct pr_lane_sender *entry) {
     }
 }
 
+static void resumed(void *arg, const struct pr_pg_result *result) {
+    (void)arg, (void)result; /* without it they come when their minute is over */
+}
+
+/* A stopped sender whose token file changed may go on, and what waits for it need not wait out its time. */
+static void look_at_token(struct pr_lane *lane, struct pr_lane_sender *entry) {
+    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns);
+    bool is_first = entry->secret_version == 0;
+    if (version == entry->secret_version) {
+        return;
+    }
+    entry->secret_version = version;
+    if (is_first || !pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
+        return;
+    }
+    pr_log_info("sender_resumed", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
+    static const char sql[] =
+        "update postrider.deferred set due = postrider.clock() "
+        "where reason = 'sender_stopped' and taken_owner is null and not is_asleep and due > postrider.clock()";
+    if (!pr_link_send(&lane->settle_link, "resume", sql, NULL, resumed, lane)) {
+        pr_log_debug("resume_later", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
+    }
+}
+
 static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     const char *why = "";
-    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns);
-    if (version != entry->secret_version) {
-        bool is_first = entry->secret_version == 0;
-        entry->secret_version = version;
-        if (!is_first && pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
-            pr_log_info("sender_resumed", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
-        }
-    }
     struct curl_slist *headers = pr_secrets_headers(lane->secrets, entry->sender, lane->now_ns, &why);
     if (!headers) {
         no_token(lane, entry, why);
@@ -332,6 +348,7 @@ void pr_send_turn(struct pr_lane *lane) {
     wake_waiting(lane);
     if (!lane->is_fenced && !lane->is_draining) {
         for (size_t i = 0; i < lane->senders_n; i++) {
+            look_at_token(lane, lane->senders[i]);
             if (lane->senders[i]->ready_n > 0) {
                 serve(lane, lane->senders[i]);
             }

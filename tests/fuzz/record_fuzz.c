@@ -89,21 +89,14 @@ static bool same_value(const struct pr_value *a, const struct pr_value *b) {
         return a == b;
     }
     switch (a->kind) {
-    case PR_VALUE_NULL:
-        return true;
-    case PR_VALUE_BOOL:
-        return a->u.b == b->u.b;
+    case PR_VALUE_NULL: return true;
+    case PR_VALUE_BOOL: return a->u.b == b->u.b;
     case PR_VALUE_INT:
-    case PR_VALUE_TIME:
-        return a->u.i == b->u.i;
-    case PR_VALUE_DOUBLE:
-        return memcmp(&a->u.d, &b->u.d, sizeof(a->u.d)) == 0;
-    case PR_VALUE_STRING:
-        return pr_span_eq(a->u.s, b->u.s);
-    case PR_VALUE_ARRAY:
-        return same_array(a, b);
-    case PR_VALUE_MAP:
-        return same_map(a, b);
+    case PR_VALUE_TIME: return a->u.i == b->u.i;
+    case PR_VALUE_DOUBLE: return memcmp(&a->u.d, &b->u.d, sizeof(a->u.d)) == 0;
+    case PR_VALUE_STRING: return pr_span_eq(a->u.s, b->u.s);
+    case PR_VALUE_ARRAY: return same_array(a, b);
+    case PR_VALUE_MAP: return same_map(a, b);
     }
     return false;
 }

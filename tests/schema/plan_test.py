@@ -54,8 +54,8 @@ def faults(plan):
     """What is wrong with the scans of a plan."""
     for node in nodes(plan):
         table = table_of(node)
-        if not table or node["Node Type"] in ("ModifyTable", "LockRows"):
-            continue
+        if not table or node["Node Type"] in ("ModifyTable", "LockRows", "Tid Scan"):
+            continue  # a Tid Scan reads what another node found
         condition = node.get("Index Cond") or node.get("Recheck Cond", "")
         useless = node.get("Rows Removed by Filter", 0)
         if node["Node Type"] not in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"):

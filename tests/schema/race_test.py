@@ -82,6 +82,34 @@ class LastSlots(RaceCase):
         self.x.session.do("commit")
 
 
+class Sleepers(RaceCase):
+    """A claim ends waiting rows before it has the pool's lock, others wake such rows while they have it: nobody may wait for a row there."""
+
+    def setUp(self):
+        super().setUp()
+        self.set_pool(1)
+        self.s.do("delete from postrider.fence")
+        self.x.claim([Job(1), Job(2, to=2, rule="cart"), Job(3, to=2)])
+        self.x.park(Park(2, reason="quota"), Park(3, reason="quota"))
+        self.set_pool(5)
+        self.x.session.do("begin")
+        self.x.claim([], fences=[ledger.Fence(ledger.CANCELS_RECIPIENT, to=2)])
+
+    def finish(self):
+        self.assertEqual(self.x.verdict(Job(4, to=4)), "send")
+        self.x.session.do("commit")
+        self.assertEqual((self.state(2), self.deferred(2)), (ledger.CANCELLED, None))
+        self.assertFalse(self.deferred(3)["is_asleep"])
+
+    def test_waking_passes_over_a_row_that_is_being_cancelled(self):
+        self.assertEqual(self.y.session.value("select postrider.wake_v1(1, 1)"), 1)
+        self.finish()
+
+    def test_admitting_a_person_passes_over_a_row_of_theirs_that_is_being_cancelled(self):
+        self.assertEqual(self.y.verdict(Job(5, to=2)), "send")
+        self.finish()
+
+
 class OneMessage(RaceCase):
     def test_the_second_claim_of_an_id_waits_and_is_held(self):
         mine, theirs = self.second_while_first_is_open([Job(1)], [Job(1)])

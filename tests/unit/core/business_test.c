@@ -82,13 +82,14 @@ static const char *language_for(const char *locale) {
 }
 
 static void a_locale_falls_back_to_its_language_then_the_shops(void **state) {
-    static const char *const list[] = {"es", "pt", "pt_PT", "pt_BR", "en"};
+    static const char *const list[] = {"es", "pt", "pt_PT", "pt_BR", "en", "fr-CA"};
     (void)state;
     open_shop("en_US");
-    put_languages(list, 5);
+    put_languages(list, 6);
     assert_string_equal(language_for("pt_BR"), "pt_BR");
     assert_string_equal(language_for("pt-BR"), "pt_BR"); /* written the other way */
-    assert_string_equal(language_for("pt_AO"), "pt");    /* never another country's */
+    assert_string_equal(language_for("fr_CA"), "fr-CA");
+    assert_string_equal(language_for("pt_AO"), "pt"); /* never another country's */
     assert_string_equal(language_for("es_MX"), "es");
     assert_string_equal(language_for("es"), "es");
     assert_string_equal(language_for("de_DE"), "en");

@@ -14,8 +14,7 @@
 
 static const int64_t hour = INT64_C(3600) * 1000000, day = INT64_C(86400) * 1000000;
 
-static struct pr_identity make(const char *tenant, const char *source, const char *id, const char *rule,
-                               uint32_t step) {
+static struct pr_identity make(const char *tenant, const char *source, const char *id, const char *rule, uint32_t step) {
     struct pr_identity identity;
     pr_identity_make(pr_span_of(tenant), pr_span_of(source), pr_span_of(id), pr_span_of(rule), step,
                      20000 * day + 12 * hour, PR_TIME_NONE, &identity);

@@ -14,8 +14,7 @@
 #define SECOND INT64_C(1000000)
 #define HOUR (3600 * SECOND)
 
-static struct pr_outcome classify(enum pr_transport transport, int status, struct pr_span body,
-                                  int64_t retry_after_us) {
+static struct pr_outcome classify(enum pr_transport transport, int status, struct pr_span body, int64_t retry_after_us) {
     struct pr_answer answer = {
         .transport = transport, .http_status = status, .body = body, .retry_after_us = retry_after_us};
     struct pr_outcome out;
@@ -381,8 +380,7 @@ static void a_body_is_read_up_to_its_cap(void **state) {
     char *body = malloc(PR_ANSWER_MAX + 1);
     memset(body, ' ', PR_ANSWER_MAX + 1);
     memcpy(body, text, sizeof text - 1);
-    assert_int_equal(classify(PR_TRANSPORT_ANSWERED, 500, pr_span_make(body, PR_ANSWER_MAX), 0).kind,
-                     PR_OUTCOME_REJECT);
+    assert_int_equal(classify(PR_TRANSPORT_ANSWERED, 500, pr_span_make(body, PR_ANSWER_MAX), 0).kind, PR_OUTCOME_REJECT);
     assert_int_equal(classify(PR_TRANSPORT_ANSWERED, 500, pr_span_make(body, PR_ANSWER_MAX + 1), 0).kind,
                      PR_OUTCOME_UNKNOWN);
     free(body);

@@ -42,8 +42,7 @@ static void over_a_second_it_gives_98_percent(void **state) {
         double due = rates[i] * 98;
         assert_true((double)given <= due + 1 &&
                     (double)given >=
-                        due - 1 -
-                            due / 400); /* + 1: a part was left over; the 400th: polled late, a full bucket spills */
+                        due - 1 - due / 400); /* + 1: a part was left over; the 400th: polled late, a full bucket spills */
     }
 }
 

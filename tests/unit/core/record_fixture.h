@@ -34,8 +34,7 @@ static inline int tear_down(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* Decodes a copy of exactly the input's size and frees it, so that reading past it or pointing into it shows. */
-static inline enum pr_record_status decode_with(struct pr_span value, const struct pr_header *headers,
-                                                size_t headers_n) {
+static inline enum pr_record_status decode_with(struct pr_span value, const struct pr_header *headers, size_t headers_n) {
     char *copy = malloc(value.n ? value.n : 1);
     assert_non_null(copy);
     if (value.n) {

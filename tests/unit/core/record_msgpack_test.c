@@ -155,8 +155,7 @@ static void members_stay_in_the_order_of_the_input(void **state) {
     }
     pr_buf_free(&buf);
     expect_json(DATA("{\"z\":1,\"a\":2,\"m\":3}"), PR_RECORD_OK);
-    assert_true(pr_span_is(record.data->u.map.members[0].key, "z") &&
-                pr_span_is(record.data->u.map.members[2].key, "m"));
+    assert_true(pr_span_is(record.data->u.map.members[0].key, "z") && pr_span_is(record.data->u.map.members[2].key, "m"));
 }
 
 static void messagepack_strings_that_are_not_unicode_are_bad_utf8(void **state) {
