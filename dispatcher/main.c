@@ -26,7 +26,7 @@
 
 extern char **environ;
 
-enum { PR_EXIT_FAILED = 1, PR_EXIT_USAGE = 2, PR_OUT_MAX = 1024 * 1024 };
+enum { PR_EXIT_FAILED = 1, PR_EXIT_USAGE = 2, PR_OUT_MAX = 1024 * 1024, PR_DRAIN_LEAST_MS = 2000 };
 
 /* In the order of a turn: what changed, what arrived, what may be claimed, sent, written. */
 static const struct pr_room rooms[] = {
@@ -119,11 +119,14 @@ static void drain_lanes(struct dispatcher *d, int64_t deadline_ns) {
 
 /* The consumer first: its revocation lets the lanes finish and stores the offsets; then the lanes; the lease last, so that nobody takes over too early. */
 static void stop(struct dispatcher *d) {
+    int64_t deadline_ns = pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000;
     atomic_store(&d->process->is_stopping, true);
     if (d->consumer) {
         pr_consumer_stop(d->consumer);
     }
-    drain_lanes(d, pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000);
+    int64_t least_ns =
+        pr_clock_mono_ns() + PR_DRAIN_LEAST_MS * INT64_C(1000000); /* to write down what the consumer gave back */
+    drain_lanes(d, deadline_ns > least_ns ? deadline_ns : least_ns);
     pr_admin_free(d->admin);
     pr_janitor_stop(d->janitor);
     if (d->lease) {

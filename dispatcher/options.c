@@ -32,7 +32,7 @@ static const struct pr_conf_row rows[] = {
     {.name = "kafka.producer.*",
      .type = PR_CONF_PAIRS,
      .offset = AT(kafka_producer),
-     .help = "The same for the producer only, over kafka.*."},
+     .help = "The same for programs that publish with this file; the dispatcher itself only checks them."},
 
     {.name = "topics.events",
      .type = PR_CONF_LIST,
@@ -133,7 +133,7 @@ static const struct pr_conf_row rows[] = {
     {.name = "dispatch.window",
      .type = PR_CONF_INT,
      .offset = AT(dispatch.window),
-     .fallback = "4096",
+     .fallback = "1024",
      .min = 16,
      .max = 65536,
      .unit = "records a partition",
@@ -218,7 +218,7 @@ static const struct pr_conf_row rows[] = {
      .type = PR_CONF_LIST,
      .offset = AT(intake.ignore),
      .fallback = "",
-     .help = "Event types that are dropped unread and counted nowhere but in a metric."},
+     .help = "Event types that nothing is done with; each event is counted as refused for the reason ignored."},
     {.name = "intake.dead_letters_max_per_minute",
      .type = PR_CONF_INT,
      .offset = AT(intake.dead_letters_max_per_minute),
@@ -253,7 +253,8 @@ static const struct pr_conf_row rows[] = {
      .fallback = "masked",
      .words = log_addresses,
      .flags = PR_CONF_RELOADABLE,
-     .help = "Whether logs show recipients' addresses whole. masked: only their last two digits."},
+     .help = "Whether logs show recipients' addresses whole. masked: their first four and last four digits."
+             " Read again on SIGHUP."},
 };
 
 const struct pr_conf_table pr_options_table = {

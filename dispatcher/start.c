@@ -124,10 +124,26 @@ static int check_postgres(struct pr_process *process, FILE *out) {
     return verdict(out, "postgres", is_ok, text);
 }
 
+/* For the programs that publish with the same file; read here so that a fault shows before they meet it. */
+static bool check_producer(const struct pr_options *opt, char *why, size_t why_size) {
+    char text[256];
+    bool is_ok = true;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; is_ok && i < opt->kafka_producer.n; i++) {
+        const struct pr_conf_pair *pair = &opt->kafka_producer.v[i];
+        is_ok = rd_kafka_conf_set(conf, pair->key, pair->value, text, sizeof(text)) == RD_KAFKA_CONF_OK;
+        if (!is_ok) {
+            (void)snprintf(why, why_size, "kafka.producer.%s: %s", pair->key, text);
+        }
+    }
+    rd_kafka_conf_destroy(conf);
+    return is_ok;
+}
+
 static int check_kafka(struct pr_process *process, FILE *out) {
     char text[512] = "";
     name_topics(process);
-    bool is_ok = read_partitions(process, text, sizeof(text));
+    bool is_ok = check_producer(process->opt, text, sizeof(text)) && read_partitions(process, text, sizeof(text));
     if (is_ok) {
         (void)snprintf(text, sizeof(text), "%d topics with %d partitions each", process->topics_n, process->partitions);
     }

@@ -132,8 +132,10 @@ static void find_sender(struct pr_lane *lane, struct pr_job *job) {
 
 static bool is_allowed(const struct pr_lane *lane, const struct pr_job *job) {
     const struct pr_conf_list *only = &lane->process->opt->dispatch.only_to;
+    struct pr_address address;
     for (size_t i = 0; i < only->n; i++) {
-        if (pr_span_is(pr_span_make(job->to.text, job->to.n), only->v[i])) {
+        bool is_one = pr_address_parse(pr_span_of(only->v[i]), &address);
+        if (is_one && pr_span_eq(pr_span_make(job->to.text, job->to.n), pr_span_make(address.text, address.n))) {
             return true;
         }
     }
@@ -141,11 +143,6 @@ static bool is_allowed(const struct pr_lane *lane, const struct pr_job *job) {
 }
 
 /* ---- kinds ---- */
-
-static bool is_control(struct pr_span type) {
-    return pr_span_is(type, "contact.updated") || pr_span_is(type, "consent.granted") ||
-           pr_span_is(type, "consent.revoked");
-}
 
 static bool is_ignored(const struct pr_lane *lane, struct pr_span type) {
     const struct pr_conf_list *ignore = &lane->process->opt->intake.ignore;
@@ -238,7 +235,7 @@ static bool is_time_ok(const struct pr_lane *lane, const struct pr_job *job) {
 }
 
 static void find_kind(struct pr_lane *lane, struct pr_job *job, const char *bad_recipient) {
-    bool is_a_control = is_control(job->record.type);
+    bool is_a_control = pr_rule_is_control(job->record.type);
     if (!is_time_ok(lane, job)) {
         job->fences_n = 0; /* a wild time must not move a fence forward for good */
         refuse_early(job, "bad_time");
@@ -263,7 +260,7 @@ bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
         refuse_early(job, "unknown_tenant");
         return !has_row(job); /* tenants are never removed: a row's is there, or nothing can be said of it */
     }
-    if (!is_control(job->record.type)) {
+    if (!pr_rule_is_control(job->record.type)) {
         job->rule = pr_tenant_rule(job->tenant, job->record.type, &job->rank);
     }
     const char *bad_recipient = find_recipient(job);

@@ -12,8 +12,9 @@
 #include <bsd/stdlib.h>
 #include <stdlib.h>
 
-enum { PR_STOP_SENDER_NS = 60 * 1000, PR_URL_MAX = 1024 };
+enum { PR_URL_MAX = 1024 };
 static const int64_t second_ns = 1000000000;
+static const int64_t minute_ns = INT64_C(60) * 1000000000;
 static const int64_t template_stop_ns = INT64_C(600) * 1000000000;
 static struct pr_log_limit stops = PR_LOG_LIMIT(10);
 
@@ -82,13 +83,14 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
 }
 
 static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
-    int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
-    if (pr_shapes_stop(&lane->process->shapes, job->sender->id, until_ns)) {
-        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s reason=%s code=%d text=%s",
+    int64_t wait_us = job->outcome.wait_us > minute_ns / 1000 ? job->outcome.wait_us : minute_ns / 1000;
+    if (pr_shapes_stop(&lane->process->shapes, job->sender->id, lane->now_ns + wait_us * 1000)) {
+        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s reason=%s code=%d seconds=%lld text=%s",
                        PR_SPAN_ARG(job->sender->name), job->outcome.reason, job->outcome.code,
-                       "nothing is sent by it for 60 s or until its token file changes");
+                       (long long)(wait_us / 1000000),
+                       "nothing is sent by it until then or until its token file changes");
     }
-    park(lane, job, PR_STATE_DEFERRED, PR_STOP_SENDER_NS * INT64_C(1000));
+    park(lane, job, PR_STATE_DEFERRED, wait_us);
 }
 
 /* Refused by our own guard before a byte left: no attempt at all. Written back when the lease or a stop was why, refused when it expired. */
@@ -228,8 +230,7 @@ static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct
 }
 
 static void no_token(struct pr_lane *lane, struct pr_lane_sender *entry, const char *why) {
-    int64_t until_ns = lane->now_ns + PR_STOP_SENDER_NS * INT64_C(1000000);
-    if (pr_shapes_stop(&lane->process->shapes, entry->id, until_ns)) {
+    if (pr_shapes_stop(&lane->process->shapes, entry->id, lane->now_ns + minute_ns)) {
         pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s text=%s", PR_SPAN_ARG(entry->sender->name),
                        why);
     }

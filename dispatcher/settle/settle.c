@@ -146,6 +146,9 @@ static void settle_done(void *arg, const struct pr_pg_result *result) {
     lane->settler->open--;
     switch (result->class) {
     case PR_PG_OK:
+        if (work->write->bit == PR_WRITE_PARK) {
+            pr_metric_add(lane->metric, PR_METRIC_DEFERRED, 0, (int64_t)work->n);
+        }
         for (size_t i = 0; i < work->n; i++) {
             struct pr_job *job = work->job[i];
             job->writes &= ~(unsigned)work->write->bit;

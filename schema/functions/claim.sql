@@ -249,6 +249,14 @@ begin
         end if;
     end if;
 
+    if 2 <> all (v_verdict) then -- without duplicates nobody asks whose the rows are
+        return query
+        select u.ord::int, u.verdict, u.reason, u.until, u.contact, u.locale, u.attempt, u.tries, u.resends,
+               (extract(epoch from u.expiry - v_now) * 1000)::bigint, u.win, null::bigint, null::int, null::smallint
+        from unnest(v_verdict, v_reason, v_until, v_contact, v_locale, v_attempt, v_tries, v_resends, p_expiry, v_window)
+            with ordinality as u (verdict, reason, until, contact, locale, attempt, tries, resends, expiry, win, ord);
+        return;
+    end if;
     return query
     select u.ord::int, u.verdict, u.reason, u.until, u.contact, u.locale, u.attempt, u.tries, u.resends,
            (extract(epoch from u.expiry - v_now) * 1000)::bigint, u.win, k.off, k.part, k.topic

@@ -4,8 +4,11 @@
 create or replace function postrider.due_v1(p_parts int[], p_after_due timestamptz, p_after_id uuid, p_limit int)
     returns table (tenant int, day date, id uuid, gen int, part int, due timestamptz, reason text, since timestamptz, kafka_at timestamptz,
                    waited_ms bigint, topic smallint, off bigint, attempt int, tries int, late_ms bigint, payload bytea)
-    language sql volatile
+    language plpgsql volatile -- not SQL: its plan over all the ledger's days would be made at every call
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    return query
     select d.tenant, d.day, d.id, d.gen, d.part, d.due, d.reason, d.since, d.kafka_at, d.waited_ms, d.topic, d.off,
            coalesce(m.attempt, 0), coalesce(m.tries, 0), (extract(epoch from postrider.clock() - d.due) * 1000)::bigint, d.payload
     from unnest(p_parts) as p (part)
@@ -16,8 +19,8 @@ create or replace function postrider.due_v1(p_parts int[], p_after_due timestamp
         order by x.due, x.id limit p_limit) d
     left join lateral (select y.attempt, y.tries from postrider.message y
                        where y.tenant = d.tenant and y.day = d.day and y.id = d.id limit 1) m on true
-    order by d.due, d.id limit p_limit
-$$;
+    order by d.due, d.id limit p_limit;
+end $$;
 
 -- Pools that somebody sleeps for.
 create or replace function postrider.sleeping_pools_v1() returns table (tenant int, pool int) language sql stable as $$

@@ -36,7 +36,8 @@ $$;
 create or replace function postrider.check_lease_v1(p_owner int, p_epoch int) returns void
     language plpgsql volatile as $$
 begin
-    if not postrider.is_alive_v1(p_owner, p_epoch) then
+    perform from postrider.instance i where i.id = p_owner and i.epoch = p_epoch and i.lease_until > clock_timestamp();
+    if not found then
         raise exception 'lease of instance % epoch % is over', p_owner, p_epoch using errcode = 'PR001';
     end if;
 end $$;

@@ -36,11 +36,14 @@ begin
         return false;
     end if;
     if p_what = 'resend' then
-        update postrider.message m set state = 5, reason = null, resends = m.resends + 1::smallint
-        where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
         update postrider.deferred d set due = postrider.clock(), reason = 'resolved'
         where d.tenant = p_tenant and d.day = p_day and d.id = p_id;
-        return found;
+        if not found then
+            return false; -- its record is no longer kept: nothing could be sent
+        end if;
+        update postrider.message m set state = 5, reason = null, resends = m.resends + 1::smallint
+        where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
+        return true;
     end if;
     update postrider.message m set state = case p_what when 'accepted' then 6 else 7 end, reason = 'resolved_' || p_what
     where m.tenant = p_tenant and m.day = p_day and m.id = p_id;

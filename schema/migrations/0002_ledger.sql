@@ -116,8 +116,8 @@ create table postrider.deferred (
     off         bigint not null,
     taken_owner int,
     taken_epoch int,
-    rule        text not null,
-    subject     text,
+    rule        text collate "C" not null,
+    subject     text collate "C",
     payload     bytea not null,
     primary key (tenant, day, id, gen)
 ) with (fillfactor = 70);

@@ -4,8 +4,8 @@
 create table postrider.fence (
     tenant int not null,
     kind   smallint not null, -- 1 cancels by recipient, 2 cancels by subject, 3 supersedes by subject, 4 supersedes by recipient
-    key    text not null, -- contact id or subject
-    grp    text not null, -- the rule whose messages it ends
+    key    text collate "C" not null, -- contact id or subject
+    grp    text collate "C" not null, -- the rule whose messages it ends
     at     timestamptz not null,
     rank   int not null,
     id     uuid not null,

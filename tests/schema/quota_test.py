@@ -240,6 +240,19 @@ class Denied(QuotaCase):
         self.assertEqual((row["is_asleep"], row["gen"], row["taken_owner"], ledger.instant(row["due"])), (True, 1, None, after(hours=3)))
         self.assertEqual((self.state(2), self.due()), (ledger.DEFERRED, []))
 
+    def test_the_right_rows_of_a_mixed_batch_are_denied(self):
+        """Refused, new and returning ones between each other, and people who need no slot."""
+        self.set_pool(2)
+        self.a.claim([Job(20, to=20), Job(21, to=21), Job(4, to=4), Job(6, to=6)])
+        self.a.park(Park(4, reason="quota"), Park(6, reason="quota"))
+        jobs = [Job(1, refusal="no_template"), Job(2, to=20), Job(3, to=3), Job(4, to=4, gen=1), Job(5, to="+1"), Job(6, to=21, gen=1), Job(7, to=7)]
+        answers = self.b.claim(jobs)
+        self.assertEqual([a.verdict for a in answers], ["refused", "send", "defer", "defer", "refused", "send", "defer"])
+        self.assertEqual([self.state(j.n) for j in jobs], [ledger.REFUSED, ledger.CLAIMED, ledger.DEFERRED, ledger.DEFERRED, ledger.REFUSED,
+                                                          ledger.CLAIMED, ledger.DEFERRED])
+        self.assertEqual([self.message(j.n)["reason"] for j in jobs], ["no_template", None, "quota", "quota", "no_contact", None, "quota"])
+        self.assertEqual([(self.deferred(n)["is_asleep"], self.deferred(n)["taken_owner"]) for n in (4, 6)], [(True, None), (False, self.b.owner)])
+
     def test_a_row_that_another_pool_admitted_sleeps_no_more(self):
         """Its lane may die; then the row must be read again, not sleep on until a pool that has nothing to do with it wakes it."""
         self.set_pool(1)
