@@ -183,6 +183,18 @@ static struct pr_conf_entry *entry_of(struct pr_conf *conf, const struct pr_conf
     return entry;
 }
 
+/* What is passed through unread has a name that every source can write: no '=' that would end it on the command line, no blanks. */
+static bool is_plain(struct pr_span name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_word && !(c == '.' || c == '-' || c == '_')) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The secret itself, without the newline that editors and `kubectl create secret` leave at its end. */
 static bool secret_from(struct pr_conf *conf, struct pr_span *raw, const char *where, const char *name) {
     const char *path = pr_arena_copy(&conf->arena, *raw).p;
@@ -234,7 +246,7 @@ void pr_conf_set(struct pr_conf *conf, struct pr_span name, struct pr_span raw, 
         row = pr_conf_find(conf->table, base);
     }
     struct pr_conf_value *value = row ? &conf->values[row - conf->table->rows] : NULL;
-    if (!row && (row = pr_conf_find_pairs(conf->table, base, &key)) != NULL) {
+    if (!row && is_plain(base) && (row = pr_conf_find_pairs(conf->table, base, &key)) != NULL) {
         struct pr_conf_entry *entry = entry_of(conf, row, key);
         value = entry ? &entry->value : NULL;
     }

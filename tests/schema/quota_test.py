@@ -243,7 +243,8 @@ class Denied(QuotaCase):
     def test_the_right_rows_of_a_mixed_batch_are_denied(self):
         """Refused, new and returning ones between each other, and people who need no slot."""
         self.set_pool(2)
-        self.a.claim([Job(20, to=20), Job(21, to=21), Job(4, to=4), Job(6, to=6)])
+        self.a.claim([Job(20, to=20), Job(21, to=21)])
+        self.a.claim([Job(4, to=4), Job(6, to=21)])
         self.a.park(Park(4, reason="quota"), Park(6, reason="quota"))
         jobs = [Job(1, refusal="no_template"), Job(2, to=20), Job(3, to=3), Job(4, to=4, gen=1), Job(5, to="+1"), Job(6, to=21, gen=1), Job(7, to=7)]
         answers = self.b.claim(jobs)
