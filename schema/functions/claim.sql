@@ -8,7 +8,7 @@ create or replace function postrider.resume_v1(
     p_tenant int, p_day date, p_owner int, p_epoch int, p_ord int[], p_id uuid[], p_gen int[], p_claim_no bigint[],
     p_category smallint[], p_sender int[], p_state smallint[], p_reason text[], p_until timestamptz[], p_expiry timestamptz[],
     p_pool int, p_contact bigint[])
-    returns table (ord int, verdict smallint, reason text, attempt int, tries int, resends smallint)
+    returns table (ord int, verdict smallint, reason text, attempt int, tries int, resends smallint, was_unknown boolean)
     language plpgsql volatile
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -37,7 +37,7 @@ begin
             where s.tenant = p_tenant and s.id = m.sender and s.receipt_at > v_now - interval '1 minute');
         v_verdict := postrider.verdict_v1(coalesce(m.state, 0::smallint), coalesce(m.gen, 0), j.gen, v_own,
             m.state = 1 and postrider.is_alive_v1(m.owner, m.epoch), v_resend, v_definite);
-        ord := j.ord; verdict := v_verdict; reason := m.reason;
+        ord := j.ord; verdict := v_verdict; reason := m.reason; was_unknown := coalesce(m.state = 4, false);
         attempt := case when v_found then greatest(m.attempt, (select max(o.attempt) from postrider.outcome o
                                                                where o.tenant = p_tenant and o.day = p_day and o.id = j.id)) else 0 end;
         tries := coalesce(m.tries, 0);
@@ -46,6 +46,11 @@ begin
         if v_verdict = 11 and m.state = 1 then
             v_verdict := 0;
             verdict := 0;
+        end if;
+        -- What may have been sent is sent again or stays unknown; it is not deferred, refused or cancelled as if it had not been.
+        if v_verdict = 0 and m.state = 4 and j.state <> 1 then
+            v_verdict := 9;
+            verdict := 9;
         end if;
         if v_verdict = 0 then
             resends := m.resends + (m.state = 4)::int::smallint;
@@ -59,7 +64,8 @@ begin
         end if;
         if j.gen > 0 then
             if verdict = 0 and j.state = 1 then
-                update postrider.deferred d set taken_owner = p_owner, taken_epoch = p_epoch, pool = p_pool, is_asleep = false
+                update postrider.deferred d set taken_owner = p_owner, taken_epoch = p_epoch, pool = p_pool, is_asleep = false,
+                       due = least(d.due, v_now)
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 0 and j.state = 3 then
                 update postrider.deferred d
@@ -95,7 +101,9 @@ begin
         order by m.id
         on conflict do nothing returning id)
     select coalesce(array_agg(u.id), '{}') into v_taken from unnest(p_id) as u (id) where u.id not in (select ins.id from ins);
-    delete from postrider.message m where m.tenant = p_tenant and m.day = p_day and m.id = any (v_taken);
+    for i in 1 .. cardinality(v_taken) loop
+        delete from postrider.message m where m.tenant = p_tenant and m.day = p_day and m.id = v_taken[i];
+    end loop;
     return v_taken;
 end $$;
 
@@ -128,6 +136,7 @@ declare
     v_new uuid[];
     v_taken uuid[];
     v_old int[];
+    v_unknown boolean[] := array_fill(false, array[v_n]);
     v_ask int[];
     v_got record;
     r record;
@@ -175,6 +184,28 @@ begin
                              where j.rank >= 0 and f.tenant = p_tenant and f.kind = case when j.subject is null then 4 else 3 end
                                and f.key = coalesce(j.subject, c.id::text) and f.grp = j.rule limit 1) sp on true) w;
 
+    -- Near midnight the key stands in both days, in the earlier first, so that two that come from both sides meet there and wait for each other
+    -- in one direction only.
+    v_taken := '{}';
+    if p_other < p_day then
+        with ins as (
+            insert into postrider.message (tenant, day, id, contact, state, category, gen, owner, epoch, claim_no, pool, sender, part, off,
+                                           topic, at, event_at, rule, type)
+            select p_tenant, p_other, j.id, 0, 11, j.category, 0, p_owner, p_epoch, j.claim_no, p_pool, j.sender, j.part, j.off, j.topic,
+                   v_now, j.event_at, j.rule, j.type
+            from unnest(p_id, p_category, p_gen, p_claim_no, p_sender, p_part, p_off, p_topic, p_event_at, p_rule, p_type)
+                 as j (id, category, gen, claim_no, sender, part, off, topic, event_at, rule, type)
+            where j.gen = 0
+            order by j.id
+            on conflict do nothing returning id)
+        select coalesce(array_agg(u.id), '{}') into v_taken
+        from unnest(p_id, p_gen) as u (id, gen) where u.gen = 0 and u.id not in (select ins.id from ins);
+        -- Those that have a row here as well are decided by it.
+        select coalesce(array_agg(u.id), '{}') into v_taken from unnest(v_taken) as u (id)
+        left join lateral (select true as is_there from postrider.message x
+                           where x.tenant = p_tenant and x.day = p_day and x.id = u.id limit 1) h on true
+        where h.is_there is null;
+    end if;
     with ins as (
         insert into postrider.message as m (tenant, day, id, contact, state, category, gen, owner, epoch, claim_no, pool, sender, part,
                                             off, topic, at, event_at, rule, type, subject, reason)
@@ -183,12 +214,11 @@ begin
         from unnest(p_id, v_contact, v_state, p_category, p_gen, p_claim_no, p_sender, p_part, p_off, p_topic, p_event_at, p_rule, p_type,
                     p_subject, v_reason) as j (id, contact, state, category, gen, claim_no, sender, part, off, topic, event_at, rule, type,
                                                subject, reason)
-        where j.gen = 0
+        where j.gen = 0 and j.id <> all (v_taken)
         order by j.id
         on conflict do nothing returning m.id)
     select coalesce(array_agg(ins.id), '{}') into v_new from ins;
-    v_taken := '{}';
-    if p_other <> p_day and cardinality(v_new) > 0 then
+    if p_other > p_day and cardinality(v_new) > 0 then
         v_taken := postrider.shadow_v1(p_tenant, p_day, p_other, v_new);
         select coalesce(array_agg(u.id), '{}') into v_new from unnest(v_new) as u (id) where u.id <> all (v_taken);
     end if;
@@ -216,7 +246,7 @@ begin
                 v_verdict[i] := r.verdict;
                 v_reason[i] := r.reason;
             end if;
-            v_attempt[i] := r.attempt; v_tries[i] := r.tries; v_resends[i] := r.resends;
+            v_attempt[i] := r.attempt; v_tries[i] := r.tries; v_resends[i] := r.resends; v_unknown[i] := r.was_unknown;
         end loop;
     end if;
 
@@ -228,7 +258,9 @@ begin
         select * into v_got from postrider.reserve_v1(p_tenant, p_pool,
             (select array_agg(v_contact[x] order by n) from unnest(v_ask) with ordinality as a (x, n)),
             (select array_agg(p_category[x] order by n) from unnest(v_ask) with ordinality as a (x, n)),
-            (select array_agg(p_id[x] order by n) from unnest(v_ask) with ordinality as a (x, n)), p_back_contact, p_back_id);
+            -- A resend is nobody's alone: what came before it may have reached the person, so its failure frees no slot.
+            (select array_agg(case when v_resends[x] = 0 then p_id[x] end order by n) from unnest(v_ask) with ordinality as a (x, n)),
+            p_back_contact, p_back_id);
         if cardinality(v_got.o_denied) > 0 then
             foreach i in array v_got.o_denied loop
                 i := v_ask[i];
@@ -237,6 +269,14 @@ begin
             -- One row at a time: on a partition that was never analysed a join of the whole batch becomes a scan of it, under the pool's lock.
             foreach i in array v_got.o_denied loop
                 i := v_ask[i];
+                if v_unknown[i] then -- no room to send it again: it stays unknown and is asked again
+                    v_verdict[i] := 9;
+                    update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - 1
+                    where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
+                    update postrider.deferred d set taken_owner = null, taken_epoch = null, due = v_now + interval '30 seconds'
+                    where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
+                    continue;
+                end if;
                 update postrider.message m set state = 3, reason = 'quota'
                 where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
                 if p_gen[i] > 0 then

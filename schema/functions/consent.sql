@@ -3,21 +3,27 @@
 -- The mask that the claim reads, from the history. What was lost is told to the lanes: messages already claimed are decided again.
 create or replace function postrider.refresh_consent_v1(p_tenant int, p_contact bigint[]) returns void
     language plpgsql volatile as $$
+declare
+    v_contact bigint;
+    v_was int;
+    v_mask int;
+    v_known int;
 begin
-    with changed as (
-        update postrider.contact k set consent = n.mask
-        from (select u.contact, o.consent as was, coalesce(sum(1 << c.category) filter (where c.is_granted), 0)::smallint as mask
-              from unnest(p_contact) as u (contact)
-              join postrider.contact o on o.tenant = p_tenant and o.id = u.contact
-              cross join generate_series(0, 3) as g (category)
-              cross join lateral (select h.category, h.is_granted from postrider.consent h
-                                  where h.tenant = p_tenant and h.contact = u.contact and h.category = g.category
-                                  order by h.at desc, h.is_granted limit 1) c
-              group by u.contact, o.consent) n
-        where k.tenant = p_tenant and k.id = n.contact and k.consent <> n.mask
-        returning k.id, n.was & ~n.mask as lost)
-    insert into postrider.control (tenant, kind, target)
-    select p_tenant, 'contact', changed.id::text from changed where changed.lost <> 0 order by changed.id;
+    for v_contact in select distinct u.x from unnest(p_contact) as u (x) where u.x > 0 order by 1 loop
+        select c.consent into v_was from postrider.contact c where c.tenant = p_tenant and c.id = v_contact for no key update;
+        continue when not found;
+        -- In the next statement, so that it sees what was committed while this waited for the contact.
+        select sum(1 << h.category) filter (where h.is_granted), count(*) into v_mask, v_known
+        from generate_series(0, 3) as g (category)
+        cross join lateral (select y.category, y.is_granted from postrider.consent y
+                            where y.tenant = p_tenant and y.contact = v_contact and y.category = g.category
+                            order by y.at desc, y.is_granted limit 1) h;
+        continue when v_known = 0 or v_was = coalesce(v_mask, 0);
+        update postrider.contact c set consent = coalesce(v_mask, 0) where c.tenant = p_tenant and c.id = v_contact;
+        if v_was & ~coalesce(v_mask, 0) <> 0 then
+            insert into postrider.control (tenant, kind, target) values (p_tenant, 'contact', v_contact::text);
+        end if;
+    end loop;
 end $$;
 
 -- The contact's row, made when there is none.

@@ -23,9 +23,10 @@ begin
 end $$;
 
 -- Pools that somebody sleeps for.
-create or replace function postrider.sleeping_pools_v1() returns table (tenant int, pool int) language sql stable as $$
+create or replace function postrider.sleeping_pools_v1() returns table (tenant int, pool int) language sql stable
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
     select q.tenant, q.id from postrider.quota_pool q
-    where exists (select from postrider.deferred d where d.tenant = q.tenant and d.pool = q.id and d.is_asleep)
+    cross join lateral (select from postrider.deferred d where d.tenant = q.tenant and d.pool = q.id and d.is_asleep limit 1) x
 $$;
 
 -- The number of partitions a topic has now. True when it changed and waiting rows must be given to other partitions first.

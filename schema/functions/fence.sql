@@ -44,6 +44,7 @@ begin
     gone as (
         delete from postrider.deferred d using hit
         where d.tenant = p_tenant and d.day = hit.day and d.id = hit.id and d.gen = hit.gen
+          and d.taken_owner is null -- again: a claim may have committed while this waited for the row
         returning d.day, d.id, d.gen, hit.kind)
     update postrider.message m
     set state = case when gone.kind in (1, 2) then 8 else 9 end,

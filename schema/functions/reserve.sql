@@ -4,14 +4,18 @@
 create or replace function postrider.give_back_v1(p_tenant int, p_pool int, p_contact bigint[], p_id uuid[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    r record;
+    v_minute int;
 begin
-    with freed as (
-        delete from postrider.reach r using unnest(p_contact, p_id) as u (contact, id)
-        where r.tenant = p_tenant and r.pool = p_pool and r.contact = u.contact and r.sole = u.id
-        returning r.minute),
-    per as (select minute, count(*)::int as n from freed group by minute order by minute)
-    update postrider.bucket b set n = b.n - per.n
-    from per where b.tenant = p_tenant and b.pool = p_pool and b.minute = per.minute;
+    -- One row at a time: joined, an empty table's plan walks through the whole pool under its lock.
+    for r in select u.contact, u.id from unnest(p_contact, p_id) as u (contact, id) order by u.contact loop
+        delete from postrider.reach x
+        where x.tenant = p_tenant and x.pool = p_pool and x.contact = r.contact and x.sole = r.id returning x.minute into v_minute;
+        if found then
+            update postrider.bucket b set n = b.n - 1 where b.tenant = p_tenant and b.pool = p_pool and b.minute = v_minute;
+        end if;
+    end loop;
 end $$;
 
 -- The lock and the moment: the pool's stamp never goes back, whatever the clock does.
@@ -106,7 +110,9 @@ begin
         for v_i in 1 .. cardinality(p_contact) loop
             continue when v_hit[v_i] or v_i = any (o_denied);
             update postrider.deferred d set is_asleep = false, due = postrider.clock()
-            where d.tenant = p_tenant and d.contact = p_contact[v_i] and d.pool = p_pool and d.is_asleep;
+            where d.ctid = any (array(select x.ctid from postrider.deferred x
+                                      where x.tenant = p_tenant and x.contact = p_contact[v_i] and x.pool = p_pool and x.is_asleep
+                                      for update skip locked)); -- who holds it may be waiting for this pool
         end loop;
     end if;
 end $$;
@@ -123,7 +129,7 @@ end $$;
 -- all that waits for them. A pool that another process is at is left to it.
 create or replace function postrider.wake_v1(p_tenant int, p_pool int) returns bigint
     language plpgsql volatile
-    set jit = off set enable_seqscan = off as $$
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     v_pool record;
     v_free int;
@@ -131,6 +137,7 @@ declare
     v_people bigint[];
     v_more bigint[];
     v_woken bigint := 0;
+    v_n bigint;
 begin
     perform from postrider.quota_pool q where q.tenant = p_tenant and q.id = p_pool for update skip locked;
     if not found then
@@ -146,19 +153,24 @@ begin
     end if;
     select coalesce(array_agg(distinct x.contact), '{}') into v_people from (
         select d.contact from postrider.deferred d
-        where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1) = false
+        where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1)::int = 0
         order by d.since limit v_free) x;
     v_free := v_free - cardinality(v_people) - coalesce(v_pool.reserve, 0);
     if v_free > 0 then
         select coalesce(array_agg(distinct x.contact), '{}') into v_more from (
             select d.contact from postrider.deferred d
-            where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1) = true
+            where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and (d.category = 1)::int = 1
               and d.contact <> all (v_people)
             order by d.since limit v_free) x;
         v_people := v_people || v_more;
     end if;
-    update postrider.deferred d set is_asleep = false, due = postrider.clock()
-    where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep and d.contact = any (v_people);
-    get diagnostics v_woken = row_count;
+    for v_i in 1 .. cardinality(v_people) loop
+        update postrider.deferred d set is_asleep = false, due = postrider.clock()
+        where d.ctid = any (array(select x.ctid from postrider.deferred x
+                                  where x.tenant = p_tenant and x.contact = v_people[v_i] and x.pool = p_pool and x.is_asleep
+                                  for update skip locked)); -- who holds it may be waiting for this pool
+        get diagnostics v_n = row_count;
+        v_woken := v_woken + v_n;
+    end loop;
     return v_woken;
 end $$;

@@ -20,14 +20,13 @@ begin
     on conflict (tenant, day, id, attempt) do update -- a receipt was faster: the answer knows more
         set kind = excluded.kind, code = excluded.code, http = excluded.http, template = excluded.template, latency_ms = excluded.latency_ms,
             reason = excluded.reason, wamid = coalesce(excluded.wamid, o.wamid)
-        where o.reason = 'receipt' and excluded.kind = 1;
+        where o.reason = 'receipt' and excluded.kind = 1 or o.kind = 7 and excluded.kind in (1, 4);
 
     for v_row in select u.id, u.gen from unnest(p_id, p_gen, p_kind) as u (id, gen, kind) where u.gen > 0 and u.kind in (1, 4) loop
         delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = v_row.id and d.gen = v_row.gen;
     end loop;
 
     if cardinality(v_who) > 0 then
-        perform from postrider.contact k where k.tenant = p_tenant and k.id = any (v_who) order by k.id for update;
         insert into postrider.consent (tenant, contact, category, event, at, is_granted, how)
         select p_tenant, u.contact, 1, u.id, v_now, false, 'platform'
         from unnest(p_opt_out, p_id) as u (contact, id) where u.contact > 0
@@ -83,6 +82,12 @@ begin
         continue when not found;
         if p_gen[i] > 0 then
             delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
+        end if;
+        if exists (select from postrider.outcome o where o.tenant = p_tenant and o.day = p_day and o.id = p_id[i] and o.kind = 1) then
+            update postrider.message x set state = 6, reason = 'receipt' -- a receipt came first: it does not come back
+            where x.tenant = p_tenant and x.day = p_day and x.id = p_id[i];
+            delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
+            continue;
         end if;
         insert into postrider.deferred (tenant, day, id, gen, part, due, is_asleep, reason, since, event_at, kafka_at, contact, category, pool,
                                         waited_ms, topic, off, rule, subject, payload)

@@ -4,6 +4,7 @@ create or replace function postrider.verdict_v1(
     p_has_definite boolean) returns smallint
     language sql immutable parallel safe as $$
     select (case
+        when p_state not between 0 and 11 then 10 -- of a newer schema: never sent, kept for a person to see
         when p_state = 0 then case when p_gen = 0 then 0 else 10 end -- evaluate, no ledger row
         when p_gen < p_row_gen then 2 -- duplicate
         when p_state = 11 then 2

@@ -124,5 +124,5 @@ create table postrider.deferred (
 create index deferred_due on postrider.deferred (part, due, id);
 create index deferred_of_contact on postrider.deferred (tenant, contact, rule);
 create index deferred_of_subject on postrider.deferred (tenant, subject, rule) where subject is not null;
-create index deferred_asleep on postrider.deferred (tenant, pool, (category = 1), since, contact) where is_asleep;
+create index deferred_asleep on postrider.deferred (tenant, pool, ((category = 1)::int), since, contact) where is_asleep;
 create index deferred_awake on postrider.deferred (tenant, pool, contact) where reason = 'quota' and not is_asleep;

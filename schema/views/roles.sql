@@ -18,6 +18,11 @@ begin
         grant insert, update on postrider.outcome to postrider_webhook;
         grant delete on postrider.deferred to postrider_webhook;
     end if;
+    -- Whoever may drop partitions may drop the ledger.
+    revoke execute on function postrider.partition_make_v1(int, int), postrider.partition_drop_v1(int) from public;
+    if exists (select from pg_roles where rolname = 'postrider_webhook') then
+        revoke execute on function postrider.partition_make_v1(int, int), postrider.partition_drop_v1(int) from postrider_webhook;
+    end if;
     if exists (select from pg_roles where rolname = 'postrider_dashboard') then
         grant usage on schema capacity to postrider_dashboard;
         grant select on all tables in schema capacity to postrider_dashboard;
