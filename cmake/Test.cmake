@@ -54,13 +54,18 @@ function(pr_fuzz_tests)
 endfunction()
 
 #[[
-pr_script_tests(LABEL <label> SCRIPTS <name>... [TIMEOUT <seconds>] [ARGUMENTS <argument>...] [SUFFIX <text>] [SERIAL])
+pr_script_tests(LABEL <label> SCRIPTS <name>... [TIMEOUT <seconds>] [ARGUMENTS <argument>...] [SUFFIX <text>] [SERIAL]
+                [UNLESS <sanitizer regex>])
 
 Each script of the current folder becomes one ctest LABEL/name. PR_BUILD_DIR names the build in its environment. An exit code of 77 means
-that the test was skipped. SERIAL: nothing else runs beside it.
+that the test was skipped. SERIAL: nothing else runs beside it. UNLESS: not in builds with such a sanitizer ("thread": what has no threads gains
+nothing by it).
 ]]
 function(pr_script_tests)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "LABEL;TIMEOUT;SUFFIX" "SCRIPTS;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "LABEL;TIMEOUT;SUFFIX;UNLESS" "SCRIPTS;ARGUMENTS")
+  if(arg_UNLESS AND PR_SANITIZE MATCHES "${arg_UNLESS}")
+    return()
+  endif()
   foreach(script IN LISTS arg_SCRIPTS)
     string(REGEX REPLACE "(_test)?\\.(py|sh)$" "" path ${script})
     set(name ${arg_LABEL}/${path}${arg_SUFFIX})

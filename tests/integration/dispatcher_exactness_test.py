@@ -230,7 +230,7 @@ class Exactness(road.RoadCase):
         r.people(2, first=99990)
         holder = Psql(r.pg, "lock table postrider.message in share mode")
         try:
-            r.dispatcher(**({"dispatch__claim_ahead": 10000, "dispatch__window": 65536, "dispatch__memory_max": "1GiB",
+            r.dispatcher(**({"dispatch__claim_ahead": 10000, "dispatch__window": 65536, "dispatch__memory__max": "1GiB",
                              "postgres__statement_timeout": "60s"} | more))
             for n in range(2):
                 r.publish([event(99990 + n, "promo.sent")], partition=0)
@@ -252,7 +252,7 @@ class Exactness(road.RoadCase):
         r.publish([event(n) for n in range(300)])
         env.wait_until(lambda: proxy.failed_behind_rows >= 2, 15, "two claims that failed behind their rows")
         time.sleep(2)
-        self.assertEqual((r.sandbox.stats()["requests"], r.sandbox.stats()["connections"]), (0, 0), "sent, and its claim is not committed")
+        self.assertEqual(r.sandbox.stats()["requests"], 0, "sent, and its claim is not committed")
         self.assertEqual(r.fates(), {})
         r.pg.sql("update trial.flag set is_set = false")
         r.settled(25)
