@@ -195,6 +195,12 @@ static bool is_plain(struct pr_span name) {
     return true;
 }
 
+/* Where a passed-through key keeps its value; NULL when there are too many. */
+static struct pr_conf_value *value_of(struct pr_conf *conf, const struct pr_conf_row *row, struct pr_span key) {
+    struct pr_conf_entry *entry = entry_of(conf, row, key);
+    return entry ? &entry->value : NULL;
+}
+
 /* The secret itself, without the newline that editors and `kubectl create secret` leave at its end. */
 static bool secret_from(struct pr_conf *conf, struct pr_span *raw, const char *where, const char *name) {
     const char *path = pr_arena_copy(&conf->arena, *raw).p;
@@ -246,9 +252,9 @@ void pr_conf_set(struct pr_conf *conf, struct pr_span name, struct pr_span raw, 
         row = pr_conf_find(conf->table, base);
     }
     struct pr_conf_value *value = row ? &conf->values[row - conf->table->rows] : NULL;
-    if (!row && is_plain(base) && (row = pr_conf_find_pairs(conf->table, base, &key)) != NULL) {
-        struct pr_conf_entry *entry = entry_of(conf, row, key);
-        value = entry ? &entry->value : NULL;
+    if (!row) {
+        row = is_plain(base) ? pr_conf_find_pairs(conf->table, base, &key) : NULL;
+        value = row ? value_of(conf, row, key) : NULL;
     }
     if (!row) {
         pr_conf_unknown(conf, name, where);
