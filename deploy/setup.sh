@@ -1,5 +1,5 @@
+#!/usr/bin/env bash
 # Installs the Debian packages that a purpose needs, and nothing that is there; sourced by quickstart and run-tests, or run by itself.
-# shellcheck shell=bash
 #
 #   pr_setup build run        to compile the programs, and to run them with a private PostgreSQL
 #   pr_setup build run test   for ./run-tests as well
@@ -56,30 +56,30 @@ pr_choose() {
     done
 }
 
-# A server package would make a cluster of its own and start it; ours are private. The file is put back afterwards.
-pr_install() {
-    local as_root=$1 conf=/etc/postgresql-common/createcluster.conf status=0
+# In a shell of its own, for its traps.
+pr_install() (
+    as_root=$1
     shift
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends)
+    folder=/etc/postgresql-common/createcluster.d
+    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends)
+    echo "setup: $# packages are missing: ${as_root:+$as_root }apt-get update and install" >&2
     $as_root "${apt[@]}" update >/dev/null || return
     # Only now the alternatives are known.
-    local chosen
     read -ra chosen <<<"$(pr_choose "$@" | paste -sd' ')"
     echo "setup: installing ${chosen[*]}" >&2
-    if [[ " ${chosen[*]} " != *" postgresql"* ]]; then
-        $as_root "${apt[@]}" install "${chosen[@]}" >/dev/null
-        return
+    if [[ " ${chosen[*]} " == *" postgresql"* ]]; then
+        # A server package would make a cluster of its own and start it; ours are private.
+        trap '$as_root rm -f "$folder/postrider.conf"; $as_root rmdir --ignore-fail-on-non-empty "$folder"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+        $as_root mkdir -p "$folder"
+        echo 'create_main_cluster = false' | $as_root tee "$folder/postrider.conf" >/dev/null
     fi
-    $as_root "${apt[@]}" install postgresql-common >/dev/null || return
-    $as_root cp -p "$conf" "$conf.postrider"
-    echo 'create_main_cluster = false' | $as_root tee -a "$conf" >/dev/null
-    $as_root "${apt[@]}" install "${chosen[@]}" >/dev/null || status=$?
-    $as_root mv "$conf.postrider" "$conf"
-    return "$status"
-}
+    $as_root "${apt[@]}" install "${chosen[@]}" >/dev/null
+)
 
 pr_setup() {
-    local purpose packages=() missing=() as_root=
+    local purpose packages=() missing=() as_root='' status=0
     if ! command -v dpkg-query >/dev/null; then
         echo "setup: not a Debian system: install the equivalents of $(for purpose in "$@"; do pr_packages "$purpose"; done | paste -sd' ')" >&2
         return 0
@@ -88,21 +88,23 @@ pr_setup() {
         read -ra missing <<<"$(pr_packages "$purpose")" || return 2
         packages+=("${missing[@]}")
     done
-    mapfile -t missing < <(pr_missing "${packages[@]}")
+    mapfile -t missing < <(pr_missing "${packages[@]}" | awk '!seen[$0]++')
     ((${#missing[@]})) || return 0
     if [[ $(id -u) -ne 0 ]]; then
         if ! command -v sudo >/dev/null || { [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; }; then
             mapfile -t missing < <(pr_choose "${missing[@]}")
-            printf 'setup: packages are missing and this user may not install them. Run as root, then start again:\n\n    apt-get update && apt-get install -y --no-install-recommends %s\n\n' \
-                "${missing[*]}" >&2
+            printf 'setup: packages are missing and this user may not install them. Run as root, then start again:\n\n    %s %s\n\nIt installs with apt-get: %s\n' \
+                "$(readlink -f "${BASH_SOURCE[0]}")" "$*" "${missing[*]}" >&2
             return 2
         fi
         as_root=sudo
     fi
-    pr_install "$as_root" "${missing[@]}" || {
+    pr_install "$as_root" "${missing[@]}" || status=$?
+    if ((status > 128)); then return "$status"; fi
+    if ((status != 0)); then
         echo "setup: apt-get failed; its message is above" >&2
         return 2
-    }
+    fi
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -72,7 +72,7 @@ class Proxy:
     def __init__(self, port):
         self.target = port
         self.lock = threading.Lock()
-        self.wanted = None  # (statement, how, times left)
+        self.wanted = None  # (statement, how, times)
         self.cuts = 0
         self.failed_behind_rows = 0  # claims whose rows came and whose commit did not
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -93,11 +93,11 @@ class Proxy:
     def wants(self, name):
         """How to cut this one; None mostly."""
         with self.lock:
-            if not self.wanted or self.wanted[2] == 0 or not name.startswith(self.wanted[0] + "_"):
-                return None
-            statement, how, times = self.wanted
-            self.wanted = (statement, how, times - 1)
-            return how
+            return self.wanted[1] if self.wanted and self.cuts < self.wanted[2] and name.startswith(self.wanted[0] + "_") else None
+
+    def has_cut(self):
+        with self.lock:
+            self.cuts += 1
 
     def close(self):
         self.listener.close()
@@ -110,7 +110,7 @@ class Link:
         self.proxy, self.client = proxy, client
         self.server = socket.create_connection(("127.0.0.1", proxy.target))
         self.asked = 1  # the first one ends the log-in
-        self.answered = 0
+        self.answered = self.ended = 0
         self.names, self.cuts = {}, {}
         for one in (self.client, self.server):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -120,9 +120,12 @@ class Link:
     def until_end(self, run):
         with contextlib.suppress(OSError, EOFError):
             run()
+        self.ended += 1
         for one in (self.client, self.server):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+            if self.ended == 2:
+                one.close()
 
     def messages(self, source, buffer=b""):
         """Lists of (type, message) as they arrive."""
@@ -156,7 +159,7 @@ class Link:
                     self.names[self.asked + 1] = name
                     how = self.proxy.wants(name)
                     if how == "before":
-                        self.proxy.cuts += 1
+                        self.proxy.has_cut()
                         raise EOFError
                     if how:
                         self.cuts[self.asked + 1] = how
@@ -180,7 +183,7 @@ class Link:
                     rows, has_failed = 0, False
                     if how:
                         self.client.sendall(out)
-                        self.proxy.cuts += 1
+                        self.proxy.has_cut()
                         raise EOFError
                 if how != "all":
                     out += message
@@ -432,11 +435,11 @@ class Exactness(road.RoadCase):
         r.people(60)
         records = []
         for n in range(60):
-            both = [event(n, "cart.abandoned", time=road.now(-2)), event(n, time=road.now(-1))]
+            both = [event(n, "cart.abandoned", time=road.now(300)), event(n, time=road.now(301))]
             records += both if n % 2 else both[::-1]
         r.publish(records, partition=0)
         r.dispatcher()
-        r.settled(20, deferred=0)
+        r.settled(20, deferred=0)  # long before the reminders' time
         self.assertEqual(r.fates(), {"sent": 60, "cancelled": 60})
         self.assertEqual({line["template"] for line in r.sandbox.record()}, {"order"})
         r.check(self)

@@ -26,7 +26,7 @@ pom=$here/kafka/pom.xml
 heap=${PR_KAFKA_HEAP:-512m}
 
 jars() {
-    local version cache draft
+    local version cache
     if [[ -n ${PR_KAFKA_JARS:-} ]]; then
         echo "$PR_KAFKA_JARS"
         return
@@ -37,23 +37,19 @@ jars() {
         need mvn maven
         mkdir -p "$(dirname "$cache")"
         draft=$(mktemp -d "$cache.XXXXXX")
+        trap 'rm -rf "$draft"' EXIT
         echo "kafka.sh: fetching Apache Kafka $version (about 60 MB, once)" >&2
-        mvn -q -B --strict-checksums -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$draft" >&2 || {
-            rm -rf "$draft"
-            die "Maven could not resolve Apache Kafka $version; its message is above"
-        }
+        MAVEN_OPTS="${MAVEN_OPTS:-} -XX:-UsePerfData" mvn -q -B -Dstyle.color=never --strict-checksums -f "$pom" \
+            dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$draft" >&2 \
+            || die "Maven could not resolve Apache Kafka $version; its message is above"
         # By a rename, so that two runs at once never see half a folder; who comes second drops his own.
-        mv -T "$draft" "$cache" 2>/dev/null || rm -rf "$draft"
+        mv -T "$draft" "$cache" 2>/dev/null || true
     fi
     echo "$cache"
 }
 
-run_java() {
-    java -cp "$(jars)/*" "$@"
-}
-
 run_tool() {
-    run_java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto "-Dlog4j.configuration=file:$here/kafka/tools-log4j.properties" "$@"
+    java "${java_options[@]}" -cp "$(jars)/*" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto "-Dlog4j.configuration=file:$here/kafka/tools-log4j.properties" "$@"
 }
 
 bootstrap() {
@@ -100,7 +96,7 @@ write_cluster() {
     local brokers=$1 id voters='' ports
     shift
     rm -rf "$kafka"
-    mkdir -p "$kafka"
+    mkdir -p "$kafka/tmp"
     read -ra ports < <(free_ports $((2 * brokers)))
     for ((id = 1; id <= brokers; id++)); do
         voters+=${voters:+,}$id@127.0.0.1:${ports[brokers + id - 1]}
@@ -126,7 +122,7 @@ format_storage() {
 launch() {
     local id=$1 classes
     classes=$(jars)
-    setsid java "-Xmx$heap" "-Xms$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true "-Dlog4j.configuration=file:$here/kafka/log4j.properties" \
+    setsid java "${java_options[@]}" "-Xmx$heap" "-Xms$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true "-Dlog4j.configuration=file:$here/kafka/log4j.properties" \
         -cp "$classes/*" kafka.Kafka "$kafka/$id/server.properties" >>"$kafka/$id/log" 2>&1 </dev/null &
     echo $! >"$kafka/$id/pid"
     # Between fork and exec the child still has our own command line.
@@ -280,7 +276,11 @@ main() {
     fi
     local verb=$1
     kafka=$(cd "$2" && pwd)/kafka || die "$2: no such folder"
+    # What Kafka unpacks into the temporary folder it leaves there when it is killed.
+    java_options=(-XX:-UsePerfData "-Djava.io.tmpdir=$kafka/tmp")
     shift 2
+    # Ctrl-C reaches the tools as well: whoever pressed it need not be told that they failed.
+    trap 'exit 130' INT
     case $verb in
         start) start "$@" ;;
         stop) stop "$@" ;;

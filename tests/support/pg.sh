@@ -125,12 +125,20 @@ stop() {
 }
 
 crash() {
-    local postmaster
+    local postmaster children segment files
     [[ -s $pg/data/postmaster.pid ]] || return 0
     postmaster=$(head -n 1 "$pg/data/postmaster.pid")
+    # Line 7 is absent while the server starts.
+    segment=$(sed -n '7s/.* //p' "$pg/data/postmaster.pid")
+    mapfile -t children < <(pgrep -P "$postmaster")
+    mapfile -t files < <(printf '/proc/%s/maps\n' "$postmaster" "${children[@]}" | xargs cat 2>/dev/null \
+        | grep -o '/dev/shm/PostgreSQL\.[0-9]*' | sort -u)
     # The postmaster first, so that it cannot start anything; its children end by themselves, but not at once.
-    kill -KILL "$postmaster" $(pgrep -P "$postmaster") 2>/dev/null || true
+    kill -KILL "$postmaster" "${children[@]}" 2>/dev/null || true
     wait_until 30 no_process "$postmaster" || die "process $postmaster does not end"
+    # Shared memory outlives kill -9, though no power cut; of a cluster that is never started again it would stay for good.
+    if ((${#files[@]})); then rm -f "${files[@]}"; fi
+    if [[ $segment ]]; then ipcrm -m "$segment" 2>/dev/null || true; fi
 }
 
 no_process() {
@@ -160,6 +168,8 @@ main() {
     pg=$dir/pg
     local verb=$1
     shift 2
+    # Ctrl-C reaches initdb and the like as well: whoever pressed it need not be told that they failed.
+    trap 'exit 130' INT
     case $verb in
         start) start "$@" ;;
         stop) stop ;;
