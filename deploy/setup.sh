@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
 # Installs the Debian packages that a purpose needs, and nothing that is there; sourced by quickstart and run-tests, or run by itself.
+# shellcheck shell=bash
 #
 #   pr_setup build run        to compile the programs, and to run them with a private PostgreSQL
 #   pr_setup build run test   for ./run-tests as well
@@ -93,7 +93,7 @@ pr_setup() {
     if [[ $(id -u) -ne 0 ]]; then
         if ! command -v sudo >/dev/null || { [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; }; then
             mapfile -t missing < <(pr_choose "${missing[@]}")
-            printf 'setup: packages are missing and this user may not install them. Run as root, then start again:\n\n    %s %s\n\nIt installs with apt-get: %s\n' \
+            printf 'setup: packages are missing and this user may not install them. Run as root, then start again:\n\n    bash %s %s\n\nIt installs with apt-get: %s\n' \
                 "$(readlink -f "${BASH_SOURCE[0]}")" "$*" "${missing[*]}" >&2
             return 2
         fi

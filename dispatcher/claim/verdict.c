@@ -43,8 +43,11 @@ static void read_facts(struct pr_lane *lane, struct pr_job *job, const PGresult 
     job->tries = pr_pg_int4(rows, row, COL_TRIES);
     job->locale = pr_pg_is_null(rows, row, COL_LOCALE) ? (struct pr_span){NULL, 0}
                                                        : pr_arena_copy(&job->arena, pr_pg_bytes(rows, row, COL_LOCALE));
-    job->expires_ns =
-        pr_pg_is_null(rows, row, COL_EXPIRES) ? INT64_MAX : lane->now_ns + pr_pg_int8(rows, row, COL_EXPIRES) * 1000000;
+    int64_t left_ms = pr_pg_is_null(rows, row, COL_EXPIRES) ? INT64_MAX : pr_pg_int8(rows, row, COL_EXPIRES);
+    bool is_endless = left_ms > (INT64_MAX - lane->now_ns) / 1000000;
+    job->expires_ns = is_endless ? INT64_MAX : lane->now_ns + left_ms * 1000000;
+    job->resends = pr_pg_int2(rows, row, COL_RESENDS);
+    job->has_row = true;
 }
 
 /* A change that came while the claim was under way may have missed it. */

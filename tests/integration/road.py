@@ -234,7 +234,10 @@ class Road:
                 as what, count(*) as n from postrider.fate group by 1
             union all select kind || ':' || reason, count(*) from postrider.aside group by 1
             union all select 'dead_letter:' || reason, count(*) from postrider.dead_letter group by 1 order by 1""")
-        return {row["what"]: int(row["n"]) for row in rows}
+        fates = collections.Counter()
+        for row in rows:  # the same words stand in two tables: a refusal with a message row and one without
+            fates[row["what"]] += int(row["n"])
+        return dict(fates)
 
     def answered(self):
         """Records that have a fate of any kind: distinct origins."""

@@ -39,8 +39,9 @@ jars() {
         draft=$(mktemp -d "$cache.XXXXXX")
         trap 'rm -rf "$draft"' EXIT
         echo "kafka.sh: fetching Apache Kafka $version (about 60 MB, once)" >&2
-        MAVEN_OPTS="${MAVEN_OPTS:-} -XX:-UsePerfData" mvn -q -B -Dstyle.color=never --strict-checksums -f "$pom" \
-            dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$draft" >&2 \
+        # Whatever it is told, it resets the colour of a terminal that is none.
+        MAVEN_OPTS="${MAVEN_OPTS:-} -XX:-UsePerfData" mvn -q -B --strict-checksums -f "$pom" dependency:copy-dependencies \
+            -DincludeScope=runtime -DoutputDirectory="$draft" 2>&1 | sed $'s/\033\\[[0-9;]*m//g' >&2 \
             || die "Maven could not resolve Apache Kafka $version; its message is above"
         # By a rename, so that two runs at once never see half a folder; who comes second drops his own.
         mv -T "$draft" "$cache" 2>/dev/null || true
