@@ -69,8 +69,9 @@ class Change(road.RoadCase):
 
     def taken_back(self, n, what):
         """The claimed message of person n is no more on its way; it may still stand in the sender's line to be decided again."""
-        env.wait_until(lambda: not self.road.count(f"""select count(*) from postrider.message m join postrider.contact c on c.tenant = m.tenant and c.id = m.contact
-            where m.state = 1 and c.address = '{address(n)}'"""), SOON, what, every=0.05)
+        query = f"""select count(*) from postrider.message m join postrider.contact c on c.tenant = m.tenant and c.id = m.contact
+            where m.state = 1 and c.address = '{address(n)}'"""
+        env.wait_until(lambda: not self.road.count(query), SOON, what, every=0.05)
 
     def sent_to(self):
         return [int(line["to"][-9:]) - 900000000 for line in self.road.sandbox.record()]
@@ -189,7 +190,8 @@ class Change(road.RoadCase):
         r.publish([event(n, "order.later") for n in range(5)] + [event(n) for n in range(5)])
         r.settled(deferred=5)
         r.pg.sql("""update postrider.template set status = 'paused' where name in ('order', 'later');
-            insert into postrider.control (tenant, kind, target) select tenant, 'template', id::text from postrider.template where name in ('order', 'later')""")
+            insert into postrider.control (tenant, kind, target)
+            select tenant, 'template', id::text from postrider.template where name in ('order', 'later')""")
         time.sleep(SOON)
         sent = len(r.sandbox.record())
         self.assertEqual(sent, 5)
@@ -214,7 +216,8 @@ class Change(road.RoadCase):
         r.dispatcher()
         r.publish([event(n) for n in range(3)])
         self.waiting_claim()
-        r.pg.sql("update postrider.template set status = 'paused' where name = 'order'; insert into postrider.control (tenant, kind, target) values (1, 'reload', '')")
+        r.pg.sql("""update postrider.template set status = 'paused' where name = 'order';
+            insert into postrider.control (tenant, kind, target) values (1, 'reload', '')""")
         r.settled(SOON + 3)
         self.assertEqual(len(r.sandbox.record()), 1)
         self.assertEqual(sum(r.fates().values()), 3, r.fates())

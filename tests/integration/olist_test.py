@@ -33,8 +33,8 @@ class OneDispatcher(kit.Olist):
         cls.fates_first = cls.fates()
         cls.taken_first = cls.taken()
         cls.writes_before = cls.inserted()
-        cls.asleep = cls.pg.rows("select d.contact, min(d.since) as since, bool_and(d.category = 1) as marketing "
-                                 "from postrider.deferred d where d.is_asleep group by d.contact")
+        cls.asleep = cls.pg.rows("select d.contact, min(d.since) filter (where d.category <> 1) as since, "
+                                 "bool_and(d.category = 1) as marketing from postrider.deferred d where d.is_asleep group by d.contact")
 
     @classmethod
     def inserted(cls):
