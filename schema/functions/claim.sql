@@ -59,6 +59,10 @@ begin
                 sender = j.sender, category = j.category, contact = j.contact, resends = resume_v1.resends
             where x.tenant = p_tenant and x.day = p_day and x.id = j.id;
             reason := j.reason;
+            -- Claimed before, taken back, and now refused: the slot it held reached nobody.
+            if j.state in (7, 8, 9) and m.pool > 0 and m.state <> 4 and m.resends = 0 then
+                perform postrider.release_v1(p_tenant, m.pool, array[m.contact], array[j.id]);
+            end if;
         elsif v_verdict = 11 then
             verdict := case m.state when 7 then 3 when 8 then 4 when 9 then 5 else 2 end;
         end if;
