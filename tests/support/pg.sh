@@ -8,7 +8,7 @@ source "$here/lib.sh"
 usage() {
     cat <<'TEXT'
 Usage: pg.sh start DIR [NAME=VALUE…]   create the cluster if it is not there, start it, print its conninfo; settings go to postgresql.conf
-       pg.sh stop DIR                  fast shutdown
+       pg.sh stop DIR [--now]          fast shutdown, or an immediate one for a cluster that is thrown away
        pg.sh crash DIR                 as a power cut looks to clients: kill -9 for the whole server; start recovers
        pg.sh conninfo DIR [DATABASE]   unix socket, superuser, database postrider unless given
        pg.sh tcp DIR [DATABASE]        the same over 127.0.0.1, with a password
@@ -120,8 +120,10 @@ start() {
 }
 
 stop() {
+    local mode=fast
+    [[ ${1:-} != --now ]] || mode=immediate
     [[ -s $pg/data/postmaster.pid ]] || return 0
-    as_owner "$(find_bin)/pg_ctl" -D "$pg/data" -w -t 60 -s -m fast stop
+    as_owner "$(find_bin)/pg_ctl" -D "$pg/data" -w -t 60 -s -m "$mode" stop
 }
 
 crash() {
@@ -172,7 +174,7 @@ main() {
     trap 'exit 130' INT
     case $verb in
         start) start "$@" ;;
-        stop) stop ;;
+        stop) stop "$@" ;;
         crash) crash ;;
         conninfo) conninfo "$@" ;;
         tcp) tcp_conninfo "$@" ;;
