@@ -107,6 +107,7 @@ struct pr_lane {
     struct pr_jobs jobs;
     int64_t cost;          /* bytes that the jobs are counted with */
     size_t returned_n;     /* jobs that came from `deferred` */
+    size_t wire_n;         /* jobs handed to curl whose fate is not durable yet: what a crash makes unknown */
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */

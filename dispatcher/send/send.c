@@ -73,7 +73,9 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
         pause(lane, job);
     }
-    if (job->lane_wait_us + wait_us > backoff->lane_us) {
+    size_t waiting_max =
+        (size_t)lane->process->opt->dispatch.in_flight / 4; /* they keep their place on the wire: others need it too */
+    if (job->lane_wait_us + wait_us > backoff->lane_us || lane->jobs.n[PR_JOB_WAITING] >= waiting_max) {
         park(lane, job, PR_STATE_DEFERRED, wait_us);
         return;
     }
@@ -220,6 +222,8 @@ static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct
     pr_job_move(&lane->jobs, job, PR_JOB_SENDING);
     job->started_ns = pr_clock_mono_ns();
     job->attempt++;
+    lane->wire_n += !job->is_on_wire;
+    job->is_on_wire = true;
     atomic_fetch_add(&lane->process->on_wire, 1);
     observe_start(lane, job);
     if (url.failed || !pr_http_start(lane->http, pr_buf_text(&url), headers, pr_buf_span(&job->body), job)) {
@@ -268,6 +272,15 @@ static void look_at_token(struct pr_lane *lane, struct pr_lane_sender *entry) {
     }
 }
 
+/*
+ * A place on the wire is free again when the fate of who had it is durable, not when it was answered: otherwise a slow database would let more
+ * become unknown in a crash than dispatch.in_flight says.
+ */
+static bool has_room(const struct pr_lane *lane, const struct pr_job *job) {
+    size_t most = (size_t)lane->process->opt->dispatch.in_flight;
+    return pr_http_has_room(lane->http) && (job->is_on_wire || lane->wire_n < most);
+}
+
 static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     const char *why = "";
     struct curl_slist *headers = pr_secrets_headers(lane->secrets, entry->sender, lane->now_ns, &why);
@@ -279,7 +292,7 @@ static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
         return;
     }
     struct pr_job *job = NULL;
-    while ((job = TAILQ_FIRST(&entry->ready)) != NULL && pr_http_has_room(lane->http)) {
+    while ((job = TAILQ_FIRST(&entry->ready)) != NULL && has_room(lane, job)) {
         int64_t wait_ns = 0;
         bool is_ours =
             job->epoch == atomic_load(&lane->process->epoch); /* not claimed under a lease that was lost since */

@@ -107,7 +107,7 @@ begin
 
     -- Whoever is admitted costs nothing more today: what sleeps for them wakes.
     if exists (select from postrider.deferred d where d.tenant = p_tenant and d.pool = p_pool and d.is_asleep) then
-        for v_i in 1 .. cardinality(p_contact) loop
+        for v_i in 1 .. coalesce(cardinality(p_contact), 0) loop -- nobody may ask where slots are only given back
             continue when v_hit[v_i] or v_i = any (o_denied);
             update postrider.deferred d set is_asleep = false, due = postrider.clock()
             where d.ctid = any (array(select x.ctid from postrider.deferred x

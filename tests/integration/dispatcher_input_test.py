@@ -100,7 +100,8 @@ class Input(road.RoadCase):
         for _ in range(4):
             fates = self.run_all_again(bunch(300))
         self.assertEqual(set(f.split(":")[0] for f in fates) - {"sent"}, {"dead_letter"}, fates)
-        self.assertLess(self.rss() - before, 24 * 1024, f"KiB more than after the first bunch ({before} KiB)")
+        room = 96 if "san" in env.BUILD.name else 24  # MiB; sanitizers keep what was freed for a while
+        self.assertLess(self.rss() - before, room * 1024, f"KiB more than after the first bunch ({before} KiB)")
         self.assertIn("dead_letter", " ".join(r.fates()))
 
     def run_all_again(self, bad):

@@ -167,6 +167,13 @@ class Release(QuotaCase):
         self.a.claim([Job(50, to=20, refusal="no_template")], back=[(5, 5)])
         self.assertEqual(self.reached(), 9)
 
+    def test_slots_are_given_back_by_a_claim_that_asks_for_none_while_somebody_sleeps(self):
+        self.sent(range(1, 11))
+        self.a.claim([Job(40, to=19)])
+        self.a.park(Park(40, reason="quota"))
+        self.assertEqual([a.verdict for a in self.a.claim([Job(50, to=20, refusal="no_template")], back=[(5, 5)])], ["refused"])
+        self.assertEqual(self.reached(), 9)
+
     def test_a_failure_after_another_hit_frees_nothing(self):
         """The other message may have reached the person."""
         self.sent(range(1, 11))

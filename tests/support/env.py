@@ -411,7 +411,7 @@ def reap(folder):
     if (folder / "kafka").exists():
         subprocess.run([SUPPORT / "kafka.sh", "stop", folder, "--now"], check=False)
     if (folder / "pg").exists():
-        subprocess.run([SUPPORT / "pg.sh", "crash", folder], check=False)
+        subprocess.run([SUPPORT / "pg.sh", "stop", folder, "--now"], check=False)
     if os.environ.get("PR_KEEP"):
         sys.stderr.write(f"kept {folder}\n")
     else:
