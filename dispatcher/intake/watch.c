@@ -125,6 +125,22 @@ static void set_rates(struct pr_lane *lane) {
     }
 }
 
+static void woken(void *arg, const struct pr_pg_result *result) {
+    (void)arg;
+    (void)is_ok(result, "template wake"); /* without it they come when their time is over */
+}
+
+/* A template may have been approved again: what waits for one is looked at now, not when its hour is over. */
+static void wake_for_templates(struct pr_lane *lane) {
+    static const char sql[] =
+        "update postrider.deferred set due = postrider.clock() "
+        "where reason like 'template%' and taken_owner is null and not is_asleep and due > postrider.clock()";
+    pr_params_reset(&lane->watcher->params);
+    if (lane->index == 0 && !ask(lane, "template_wake", sql, woken)) {
+        pr_log_debug("template_wake_later", "lane=%d", lane->index);
+    }
+}
+
 static void book_done(void *arg, const struct pr_pg_result *result) {
     struct pr_lane *lane = arg;
     lane->watcher->is_reading_book = false;
@@ -140,6 +156,7 @@ static void book_done(void *arg, const struct pr_pg_result *result) {
     set_rates(lane);
     if (!is_first) {
         decide_again(lane);
+        wake_for_templates(lane);
         pr_log_info("book_read", "lane=%d tenants=%d faults=%d", lane->index, (int)book->tenants_n, (int)book->faults);
     }
 }

@@ -203,7 +203,6 @@ class Change(road.RoadCase):
         r.pg.sql("""update postrider.template set status = 'approved' where name in ('order', 'later');
             insert into postrider.control (tenant, kind, target) values (1, 'reload', '')""")
         time.sleep(SOON)
-        r.pg.sql("update postrider.deferred set due = now()")  # it would be looked at again within the hour
         r.publish([event(n) for n in range(20, 25)])
         r.settled(20, deferred=0)
         self.assertEqual(r.fates(), {"sent": 25, "refused:template_paused": 10})
@@ -322,6 +321,21 @@ class Change(road.RoadCase):
         r.settled(20, deferred=0)
         self.assertEqual(r.fates(), {"refused:expired": 6})
         self.assertEqual(self.sent_to(), [5])
+        r.check(self)
+
+    def test_waiting_messages_follow_their_recipients_when_the_partitions_change(self):
+        """As if the topic had had two partitions when they were put off: without it no lane would ever read them again."""
+        r = self.road
+        r.people(10)
+        r.dispatcher()
+        r.publish([event(n, "order.later") for n in range(10)])
+        r.settled(deferred=10)
+        r.stop()
+        r.pg.sql("update postrider.topic set partitions = 2; update postrider.deferred set part = 99")
+        r.dispatcher("d2")
+        r.settled(20, deferred=0)
+        self.assertEqual(r.fates(), {"sent": 10})
+        self.assertEqual(r.pg.sql(f"select partitions from postrider.topic where name = '{r.topic}'"), str(road.PARTITIONS))
         r.check(self)
 
     def test_a_rule_removed_while_its_messages_are_put_off_refuses_them(self):
