@@ -16,8 +16,6 @@ static struct pr_log_limit failures = PR_LOG_LIMIT(5);
 
 struct pr_lease {
     struct pr_process *process;
-    struct pr_lane *lanes;
-    size_t lanes_n;
     PGconn *pg;
     pthread_t thread;
     _Atomic bool is_stopping;
@@ -145,15 +143,12 @@ static void *lease_main(void *arg) {
     return NULL;
 }
 
-struct pr_lease *pr_lease_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n, char *why,
-                              size_t why_size) {
+struct pr_lease *pr_lease_new(struct pr_process *process, char *why, size_t why_size) {
     struct pr_lease *lease = calloc(1, sizeof(*lease));
     if (!lease) {
         return NULL;
     }
     lease->process = process;
-    lease->lanes = lanes;
-    lease->lanes_n = lanes_n;
     lease->metric = pr_metrics_lane(process->metrics, 0);
     if (!connect_pg(lease, why, why_size) || !begin_epoch(lease, why, why_size)) {
         pr_lease_free(lease);

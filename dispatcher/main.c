@@ -78,7 +78,7 @@ static bool start(struct dispatcher *d) {
     if (!pr_start_topics(d->process, why, sizeof(why))) {
         return fail("topics", why);
     }
-    d->lease = pr_lease_new(d->process, d->lanes, d->lanes_n, why, sizeof(why));
+    d->lease = pr_lease_new(d->process, why, sizeof(why));
     if (!d->lease || !pr_lease_start(d->lease)) {
         return fail("lease", why);
     }
