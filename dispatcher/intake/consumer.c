@@ -157,6 +157,17 @@ static void ask_back(struct pr_consumer *c, int topic, int32_t part) {
     }
 }
 
+static void set_paused(struct pr_consumer *c, int topic, int32_t part, struct pr_assigned *at, bool is_paused) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, c->process->topics[topic].name, part);
+    rd_kafka_resp_err_t err =
+        is_paused ? rd_kafka_pause_partitions(c->rk, list) : rd_kafka_resume_partitions(c->rk, list);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        at->is_paused = is_paused;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* Intake stops, lanes finish or write back, offsets are stored, and only then the assignment is given up. A lost assignment stores nothing. */
 static void on_revoke(struct pr_consumer *c, rd_kafka_topic_partition_list_t *parts) {
     bool is_lost = rd_kafka_assignment_lost(c->rk);
@@ -165,6 +176,10 @@ static void on_revoke(struct pr_consumer *c, rd_kafka_topic_partition_list_t *pa
         if (topic >= 0) {
             struct pr_assigned *at = place(c, topic, parts->elems[i].partition);
             ask_back(c, topic, parts->elems[i].partition);
+            if (at &&
+                at->is_paused) { /* librdkafka 2.0.2 keeps a pause over the rebalance: it would stand still when it comes back */
+                set_paused(c, topic, parts->elems[i].partition, at, false);
+            }
             if (at && is_lost) {
                 at->assignment = 0;
             }
@@ -203,17 +218,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 }
 
 /* ---- records ---- */
-
-static void set_paused(struct pr_consumer *c, int topic, int32_t part, struct pr_assigned *at, bool is_paused) {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, c->process->topics[topic].name, part);
-    rd_kafka_resp_err_t err =
-        is_paused ? rd_kafka_pause_partitions(c->rk, list) : rd_kafka_resume_partitions(c->rk, list);
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        at->is_paused = is_paused;
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-}
 
 /* A partition whose lane has a window's worth waiting is paused, and goes on at half of that; all are when memory is used up. */
 static void balance(struct pr_consumer *c) {
