@@ -160,9 +160,9 @@ class Wire(road.RoadCase):
         for n, code in enumerate(STOPS_SENDER):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
         # All at once: those on the wire when the first answer stops the sender are answered each by its own code.
-        r.sandbox.config(latency={"fixed_ms": 500})
-        r.dispatcher()
+        r.sandbox.config(latency={"fixed_ms": 1500})
         r.publish([event(n) for n in range(len(STOPS_SENDER))])
+        r.dispatcher()
         r.settled(deferred=len(STOPS_SENDER))
         self.assertEqual(len(r.sandbox.record()), len(STOPS_SENDER))
         self.assertEqual({f.split(":")[0] for f in r.fates()}, {"deferred"}, r.fates())
