@@ -74,9 +74,9 @@ extern const struct pr_command pr_command_migrate, pr_command_apply, pr_command_
     pr_command_consent_import, pr_command_consent_grant, pr_command_consent_revoke, pr_command_consent_show,
     pr_command_rule_test;
 
-/* control/publish.c, message.c, deadletter.c, unknown.c, status.c */
+/* control/publish.c, message.c, deadletter.c, deadletter_redrive.c, deadletter_purge.c, unknown.c, status.c */
 extern const struct pr_command pr_command_publish, pr_command_message_list, pr_command_message_show,
-    pr_command_deadletter_list, pr_command_deadletter_show, pr_command_unknown_list, pr_command_unknown_resolve,
-    pr_command_status;
+    pr_command_deadletter_list, pr_command_deadletter_show, pr_command_deadletter_redrive, pr_command_deadletter_purge,
+    pr_command_unknown_list, pr_command_unknown_resolve, pr_command_status;
 
 #endif

@@ -4,7 +4,7 @@
 #include "command.h"
 #include "core/record.h"
 #include "core/utf8.h"
-#include "ledger.h"
+#include "letter.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,16 +15,17 @@
 enum { LIST_MAX = 1000000, PRETTY_MAX = 8 * PR_RECORD_BYTES_MAX, DUMP_ROW = 16 };
 
 static const char list_sql[] =
-    "select case when l.key is null then null else encode(l.key, 'escape') end, to_char(l.at, 'YYYY-MM-DD "
-    "HH24:MI:SS'), l.reason,\n"
-    "  t.name || '/' || l.part || '/' || l.off, length(l.value), l.detail\n"
-    "from postrider.dead_letter l left join postrider.topic t on t.id = l.topic\n"
-    "where l.at >= postrider.clock() - $1::interval and ($2::text is null or l.reason = $2)\n"
-    "order by l.at desc, l.part, l.off desc limit $3::bigint";
+    "select key, to_char(at, 'YYYY-MM-DD HH24:MI:SS'), reason, origin, bytes, redrives,\n"
+    "  to_char(redriven_at, 'YYYY-MM-DD HH24:MI:SS'), state, type, detail\n"
+    "from postrider.letter\n"
+    "where at >= postrider.clock() - $1::interval and ($2::text is null or reason = $2) and state <> 'purged'\n"
+    "order by at desc, partition, off desc limit $3::bigint";
 
 static const struct pr_column list_columns[] = {
-    {"key", PR_COLUMN_TEXT},    {"at", PR_COLUMN_TEXT},      {"reason", PR_COLUMN_TEXT},
-    {"origin", PR_COLUMN_TEXT}, {"bytes", PR_COLUMN_NUMBER}, {"detail", PR_COLUMN_TEXT},
+    {"key", PR_COLUMN_TEXT},      {"at", PR_COLUMN_TEXT},      {"reason", PR_COLUMN_TEXT},
+    {"origin", PR_COLUMN_TEXT},   {"bytes", PR_COLUMN_NUMBER}, {"redrives", PR_COLUMN_NUMBER},
+    {"redriven", PR_COLUMN_TEXT}, {"state", PR_COLUMN_TEXT},   {"type", PR_COLUMN_TEXT},
+    {"detail", PR_COLUMN_TEXT},
 };
 enum { LIST_COLUMNS = (int)(sizeof list_columns / sizeof list_columns[0]) };
 
@@ -79,16 +80,16 @@ const struct pr_command pr_command_deadletter_list = {
 
 /* ---- show ---- */
 
-/* Of one partition and offset there is one row; its day is not known. */
+/* Of one partition and offset there is one row; its day is not known. The key of the letter is last. */
 static const char show_sql[] =
-    "select l.at, l.kafka_at, l.reason, l.detail, l.key, l.value, l.topic, l.day\n"
-    "from postrider.dead_letter l join postrider.topic t on t.id = l.topic\n"
-    "where t.name = $1 and l.part = $2::int and l.off = $3::bigint order by l.day desc limit 1";
+    "select l.at, l.kafka_at, l.reason, l.detail, l.type, l.message, l.state, l.redrives::text, l.redriven_at,\n"
+    "  d.key, d.value, d.day, d.topic, d.part, d.off\n"
+    "from postrider.letter l join postrider.dead_letter d on d.day = l.ledger_day and d.topic = l.ledger_topic and "
+    "d.part = l.partition "
+    "and d.off = l.off\n"
+    "where l.topic = $1 and l.partition = $2::int and l.off = $3::bigint order by l.ledger_day desc limit 1";
 
-static const char headers_sql[] =
-    "select h.name, h.value from postrider.dead_letter l, unnest(l.header_names, l.header_values) with ordinality as h "
-    "(name, value, n)\n"
-    "where l.day = $1::date and l.topic = $2::int and l.part = $3::int and l.off = $4::bigint order by h.n";
+enum { SHOW_KEY = 9, SHOW_VALUE, SHOW_LETTER };
 
 struct origin {
     char topic[256]; /* Kafka's limit is 249 */
@@ -116,15 +117,6 @@ static bool read_origin(const char *text, struct origin *out) {
     return true;
 }
 
-/* A bytea of a text result; p NULL when it is null. The caller gives it back with PQfreemem. */
-static unsigned char *bytes_of(const PGresult *r, int row, int col, struct pr_span *bytes) {
-    size_t n = 0;
-    unsigned char *p =
-        PQgetisnull(r, row, col) ? NULL : PQunescapeBytea((const unsigned char *)PQgetvalue(r, row, col), &n);
-    *bytes = pr_span_make(p, n);
-    return p;
-}
-
 /* What a stranger sent must not steer the terminal. */
 static void print_clean(struct pr_span bytes) {
     bool is_text = pr_utf8_valid(bytes);
@@ -136,7 +128,6 @@ static void print_clean(struct pr_span bytes) {
             putchar(c);
         }
     }
-    putchar('\n');
 }
 
 static void print_dump(struct pr_span bytes) {
@@ -190,34 +181,42 @@ static bool print_record(struct pr_span bytes) {
     return is_record;
 }
 
-static bool print_headers(PGconn *db, const PGresult *letter, const struct origin *origin) {
-    const char *values[] = {pr_db_text(letter, 0, 7), pr_db_text(letter, 0, 6), origin->part, origin->off};
-    PGresult *r = pr_db_query(db, headers_sql, 4, values);
+static bool print_headers(PGconn *db, const PGresult *letter) {
+    const char *const key[] = {pr_db_text(letter, 0, SHOW_LETTER), pr_db_text(letter, 0, SHOW_LETTER + 1),
+                               pr_db_text(letter, 0, SHOW_LETTER + 2), pr_db_text(letter, 0, SHOW_LETTER + 3)};
+    PGresult *r = pr_letter_headers(db, key);
     for (int row = 0; r && row < PQntuples(r); row++) {
-        struct pr_span value;
-        unsigned char *bytes = bytes_of(r, row, 1, &value);
+        struct pr_span name, value;
+        unsigned char *name_bytes = pr_letter_bytes(r, row, 0, &name);
+        unsigned char *value_bytes = pr_letter_bytes(r, row, 1, &value);
         fputs("header    ", stdout);
-        printf("%s: ", pr_db_text(r, row, 0));
+        print_clean(name);
+        fputs(": ", stdout);
         print_clean(value);
-        PQfreemem(bytes);
+        putchar('\n');
+        PQfreemem(name_bytes);
+        PQfreemem(value_bytes);
     }
     PQclear(r);
     return r != NULL;
 }
 
-static bool print_letter(PGconn *db, const PGresult *r, const struct origin *origin) {
-    static const char *const names[] = {"found", "kafka", "reason", "detail"};
+static bool print_letter(PGconn *db, const PGresult *r) {
+    static const char *const names[SHOW_KEY] = {"found",   "kafka", "reason",   "detail",  "type",
+                                                "message", "state", "redrives", "redriven"};
     struct pr_span key, value;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < SHOW_KEY; i++) {
         const char *text = pr_db_text(r, 0, i);
         printf("%-9s ", names[i]);
         print_clean(pr_span_of(text ? text : "-"));
+        putchar('\n');
     }
-    unsigned char *key_bytes = bytes_of(r, 0, 4, &key);
-    unsigned char *value_bytes = bytes_of(r, 0, 5, &value);
+    unsigned char *key_bytes = pr_letter_bytes(r, 0, SHOW_KEY, &key);
+    unsigned char *value_bytes = pr_letter_bytes(r, 0, SHOW_VALUE, &value);
     fputs("key       ", stdout);
     print_clean(key.p ? key : PR_SPAN("-"));
-    bool is_printed = print_headers(db, r, origin);
+    putchar('\n');
+    bool is_printed = print_headers(db, r);
     printf("value     %s%zu bytes\n\n", value.p ? "" : "null, ", value.n);
     if (!print_json(value) && !print_record(value)) {
         print_dump(value);
@@ -229,7 +228,7 @@ static bool print_letter(PGconn *db, const PGresult *r, const struct origin *ori
 
 static bool print_raw(const PGresult *r) {
     struct pr_span value;
-    unsigned char *bytes = bytes_of(r, 0, 5, &value);
+    unsigned char *bytes = pr_letter_bytes(r, 0, SHOW_VALUE, &value);
     bool is_written = fwrite(value.n > 0 ? value.p : "", 1, value.n, stdout) == value.n;
     PQfreemem(bytes);
     return is_written;
@@ -245,7 +244,7 @@ static enum pr_exit find_and_print(PGconn *db, const struct origin *origin, bool
     if (PQntuples(r) == 0) {
         pr_error("%s/%s/%s: no such dead letter", origin->topic, origin->part, origin->off);
     } else {
-        code = (is_raw ? print_raw(r) : print_letter(db, r, origin)) ? PR_EXIT_DONE : PR_EXIT_FAILED;
+        code = (is_raw ? print_raw(r) : print_letter(db, r)) ? PR_EXIT_DONE : PR_EXIT_FAILED;
     }
     PQclear(r);
     return code;

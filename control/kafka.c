@@ -187,6 +187,35 @@ void pr_kafka_set(rd_kafka_conf_t *conf, const char *key, const char *value) {
     pr_assert(rd_kafka_conf_set(conf, key, value, error, sizeof error) == RD_KAFKA_CONF_OK);
 }
 
+rd_kafka_t *pr_kafka_producer(const struct pr_kafka_options *options, pr_kafka_delivery_fn *on_delivery, void *opaque) {
+    static const char *const defaults[] = {
+        "linger.ms",
+        "20", /* batches, without a wait that a person would notice */
+        "compression.codec",
+        "lz4",
+        "queue.buffering.max.kbytes",
+        "65536", /* bounds memory; librdkafka's own is 1 GiB */
+        "message.timeout.ms",
+        "60000",
+        NULL,
+    };
+    rd_kafka_conf_t *conf = pr_kafka_conf(options, defaults, RD_KAFKA_PRODUCER);
+    if (!conf) {
+        return NULL;
+    }
+    /* What the promises of those who publish rest on is not for --kafka to change. */
+    pr_kafka_set(conf, "enable.idempotence", "true");
+    pr_kafka_set(conf, "acks", "all");
+    pr_kafka_set(conf, "partitioner", "murmur2_random");
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_opaque(conf, opaque);
+    return pr_kafka_new(conf, RD_KAFKA_PRODUCER);
+}
+
+void *pr_kafka_loose(const char *p) {
+    return (void *)(uintptr_t)p;
+}
+
 static int partitions_in(const struct rd_kafka_metadata *metadata, const char *topic) {
     rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     for (int i = 0; i < metadata->topic_cnt; i++) {

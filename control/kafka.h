@@ -49,6 +49,16 @@ rd_kafka_t *pr_kafka_new(rd_kafka_conf_t *conf, rd_kafka_type_t type) PR_MUST_CH
 /* Sets one value where the caller's is fixed; a bug when librdkafka refuses it, so it aborts. */
 void pr_kafka_set(rd_kafka_conf_t *conf, const char *key, const char *value);
 
+/* What hears of each record's end: called from rd_kafka_poll and rd_kafka_flush. */
+typedef void pr_kafka_delivery_fn(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
+
+/* A producer: idempotent, waits for all replicas, partitions as Java does. NULL after a message. */
+rd_kafka_t *pr_kafka_producer(const struct pr_kafka_options *options, pr_kafka_delivery_fn *on_delivery,
+                              void *opaque) PR_MUST_CHECK;
+
+/* librdkafka takes what it only reads through a plain void pointer. */
+void *pr_kafka_loose(const char *p);
+
 /*
  * Partitions of a topic as the brokers say it, waiting at most `timeout_ms`. 0 after a message: brokers not reached, or no such topic.
  */

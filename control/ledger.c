@@ -7,14 +7,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-bool pr_ledger_since(const struct pr_call *call, const char *since, char interval[PR_LEDGER_TEXT]) {
+bool pr_ledger_ago(const struct pr_call *call, const char *option, const char *ago, char interval[PR_LEDGER_TEXT]) {
     int64_t us = 0;
-    if (!pr_duration_parse(pr_span_of(since), &us)) {
-        pr_usage_error(call, "--since %s: something like 90m, 24h or 7d is needed", since);
+    if (!pr_duration_parse(pr_span_of(ago), &us)) {
+        pr_usage_error(call, "--%s %s: something like 90m, 24h or 7d is needed", option, ago);
         return false;
     }
     snprintf(interval, PR_LEDGER_TEXT, "%" PRId64 " microseconds", us);
     return true;
+}
+
+bool pr_ledger_since(const struct pr_call *call, const char *since, char interval[PR_LEDGER_TEXT]) {
+    return pr_ledger_ago(call, "since", since, interval);
 }
 
 void pr_ledger_address(struct pr_table *table, const char *address, bool is_shown) {

@@ -12,7 +12,9 @@
 
 enum { PR_LEDGER_TEXT = 64 };
 
-/* "24h" into what PostgreSQL reads as an interval. False after a message: return PR_EXIT_USAGE then. */
+/* "24h" of an option into what PostgreSQL reads as an interval. False after a message: return PR_EXIT_USAGE then. */
+bool pr_ledger_ago(const struct pr_call *call, const char *option, const char *ago,
+                   char interval[PR_LEDGER_TEXT]) PR_MUST_CHECK;
 bool pr_ledger_since(const struct pr_call *call, const char *since, char interval[PR_LEDGER_TEXT]) PR_MUST_CHECK;
 
 /* The next cell: an address, masked unless `is_shown`; NULL is null. */

@@ -12,10 +12,12 @@
 
 /* In the order of the help text. */
 static const struct pr_command *const commands[] = {
-    &pr_command_migrate,         &pr_command_apply,           &pr_command_rule_test,      &pr_command_publish,
-    &pr_command_contact_import,  &pr_command_contact_show,    &pr_command_consent_import, &pr_command_consent_grant,
-    &pr_command_consent_revoke,  &pr_command_consent_show,    &pr_command_message_list,   &pr_command_message_show,
-    &pr_command_deadletter_list, &pr_command_deadletter_show, &pr_command_unknown_list,   &pr_command_unknown_resolve,
+    &pr_command_migrate,          &pr_command_apply,           &pr_command_rule_test,
+    &pr_command_publish,          &pr_command_contact_import,  &pr_command_contact_show,
+    &pr_command_consent_import,   &pr_command_consent_grant,   &pr_command_consent_revoke,
+    &pr_command_consent_show,     &pr_command_message_list,    &pr_command_message_show,
+    &pr_command_deadletter_list,  &pr_command_deadletter_show, &pr_command_deadletter_redrive,
+    &pr_command_deadletter_purge, &pr_command_unknown_list,    &pr_command_unknown_resolve,
     &pr_command_status,
 };
 enum { COMMANDS = (int)(sizeof(commands) / sizeof(commands[0])) };

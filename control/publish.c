@@ -5,11 +5,11 @@
 #include "command.h"
 #include "ndjson.h"
 #include "output.h"
+#include "pace.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,41 +55,6 @@ struct publish {
     bool is_failed;
 };
 
-static volatile sig_atomic_t is_stopped;
-
-static void on_signal(int number) {
-    (void)number;
-    is_stopped = 1;
-}
-
-static void catch_signals(void) {
-    /* Once: a second Ctrl-C ends the program at once. No SA_RESTART, so that a read of a pipe comes back. */
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-/* "500/s", "30/min", "100/h", or a bare number a second. */
-static bool parse_rate(const char *text, double *per_second) {
-    static const struct {
-        const char *unit;
-        double seconds;
-    } units[] = {{"", 1}, {"/s", 1}, {"/min", 60}, {"/h", 3600}};
-    char *end = NULL;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (errno != 0 || *text < '0' || *text > '9' || n == 0 || n > 10000000) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(end, units[i].unit) == 0) {
-            *per_second = (double)n / units[i].seconds;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool parse_format(const char *text, enum pr_sink_format *format) {
     *format = strcmp(text, "json") == 0 ? PR_SINK_JSON : PR_SINK_MSGPACK;
     return *format == PR_SINK_JSON || strcmp(text, "msgpack") == 0;
@@ -117,7 +82,7 @@ static enum pr_exit read_options(struct publish *p, struct pr_call *call) {
     if (!parse_format(p->format_text, &p->format)) {
         return pr_usage_error(call, "--format %s: msgpack or json is needed", p->format_text);
     }
-    if (p->rate_text && !parse_rate(p->rate_text, &p->rate)) {
+    if (p->rate_text && !pr_pace_parse(p->rate_text, &p->rate)) {
         return pr_usage_error(call, "--rate %s: something like 500/s, 30/min or 100/h is needed", p->rate_text);
     }
     if (p->retime_text && !pr_retime_parse(p->retime_text, &p->retime)) {
@@ -230,7 +195,7 @@ static void tick(struct publish *p) {
 }
 
 static bool may_go_on(const struct publish *p) {
-    return !is_stopped && !p->is_failed;
+    return !pr_is_interrupted() && !p->is_failed;
 }
 
 /* Lets `wait_ms` pass at the most. */
@@ -387,10 +352,10 @@ static enum pr_exit run(struct publish *p) {
     p->start_ns = p->paced_from_ns = pr_clock_mono_ns();
     p->next_resume_ns = p->start_ns + RESUME_EVERY_MS * ns_per_ms;
     p->next_progress_ns = p->start_ns + (p->is_terminal ? PROGRESS_AFTER_MS : PROGRESS_LOG_MS) * ns_per_ms;
-    catch_signals();
+    pr_interrupt_catch();
     bool is_whole = publish_all(p);
     if (!p->is_dry) {
-        pr_sink_flush(&p->sink, is_stopped ? FLUSH_STOPPED_MS : FLUSH_MS);
+        pr_sink_flush(&p->sink, pr_is_interrupted() ? FLUSH_STOPPED_MS : FLUSH_MS);
         is_whole = is_whole && p->sink.failed == 0;
         write_resume(p, is_whole);
     }
@@ -399,7 +364,7 @@ static enum pr_exit run(struct publish *p) {
         pr_error("%" PRId64 " events could not be delivered: %s", p->sink.failed, p->sink.error);
         p->is_failed = true;
     }
-    if (is_stopped || p->is_failed) {
+    if (pr_is_interrupted() || p->is_failed) {
         if (!p->is_dry) {
             say_how_to_go_on(p);
         }

@@ -24,39 +24,13 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     (void)pr_tracker_settle(&sink->tracker, (uint32_t)(uintptr_t)message->_private);
 }
 
-static rd_kafka_conf_t *producer_conf(struct pr_sink *sink, const struct pr_kafka_options *kafka) {
-    static const char *const defaults[] = {
-        "linger.ms",
-        "20", /* batches, without a wait that a person would notice */
-        "compression.codec",
-        "lz4",
-        "queue.buffering.max.kbytes",
-        "65536", /* bounds memory; librdkafka's own is 1 GiB */
-        "message.timeout.ms",
-        "60000",
-        NULL,
-    };
-    rd_kafka_conf_t *conf = pr_kafka_conf(kafka, defaults, RD_KAFKA_PRODUCER);
-    if (!conf) {
-        return NULL;
-    }
-    /* What the promises of `publish` rest on is not for --kafka to change. */
-    pr_kafka_set(conf, "enable.idempotence", "true");
-    pr_kafka_set(conf, "acks", "all");
-    pr_kafka_set(conf, "partitioner", "murmur2_random");
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_opaque(conf, sink);
-    return conf;
-}
-
 bool pr_sink_init(struct pr_sink *sink, const struct pr_kafka_options *kafka, const char *topic) {
     *sink = (struct pr_sink){.topic = topic};
     if (!pr_tracker_init(&sink->tracker, PR_SINK_WINDOW)) {
         pr_error("no memory");
         return false;
     }
-    rd_kafka_conf_t *conf = producer_conf(sink, kafka);
-    sink->client = conf ? pr_kafka_new(conf, RD_KAFKA_PRODUCER) : NULL;
+    sink->client = pr_kafka_producer(kafka, on_delivery, sink);
     return sink->client && pr_kafka_partitions(sink->client, topic, METADATA_WAIT_MS) > 0;
 }
 
@@ -84,18 +58,13 @@ static struct pr_span content_type(enum pr_sink_format format) {
     return (struct pr_span){NULL, 0};
 }
 
-/* librdkafka takes what it only reads through a plain void pointer. */
-static void *loose(const char *p) {
-    return (void *)(uintptr_t)p;
-}
-
 static rd_kafka_resp_err_t produce(struct pr_sink *sink, uint32_t slot, struct pr_span type, struct pr_span key,
                                    struct pr_span value) {
     rd_kafka_headers_t *headers = NULL;
     rd_kafka_vu_t vu[6] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = sink->topic},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {loose(value.p), value.n}},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {loose(key.p), key.n}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {pr_kafka_loose(value.p), value.n}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {pr_kafka_loose(key.p), key.n}},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)slot},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
     };

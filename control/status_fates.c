@@ -6,7 +6,8 @@
 #include <string.h>
 
 /*
- * The first row of `sums` that fits names the key of the answer. 'dead' is left out: each dead letter counts once, in its own table. Fates from the
+ * The first row of `sums` that fits names the key of the answer. 'dead' is left out: each dead letter counts once, in its own table, unless its
+ * message was redriven and goes on. Fates from the
  * ledger are messages; those without a message row stand in aside.
  */
 static const char fates_sql[] =
@@ -20,7 +21,7 @@ static const char fates_sql[] =
     "select a.kind, case a.kind when 'refused' then a.reason else '' end, count(*) from postrider.aside a\n"
     "where a.at >= (select at from since) group by 1, 2\n"
     "union all\n"
-    "select 'dead_letter', '', count(*) from postrider.dead_letter d where d.at >= (select at from since)\n"
+    "select 'dead_letter', '', count(*) from postrider.letter l where l.at >= (select at from since) and not l.goes_on\n"
     "order by 1, 3 desc, 2";
 
 static const char pools_sql[] =

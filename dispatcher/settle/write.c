@@ -114,7 +114,6 @@ static void aside_params(const struct pr_lane *lane, struct pr_job *const *jobs,
 static void dead_params(const struct pr_lane *lane, struct pr_job *const *jobs, size_t n, struct pr_params *params) {
     const struct pr_job *job = jobs[0];
     bool has_row = job->tenant && (job->gen > 0 || job->claim_no != 0);
-    (void)lane;
     pr_assert(n == 1);
     pr_params_time(params, job->origin.kafka_us);
     pr_params_int2(params, job->origin.topic);
@@ -124,7 +123,7 @@ static void dead_params(const struct pr_lane *lane, struct pr_job *const *jobs, 
     pr_params_text(params, job->dead_detail.p ? job->dead_detail : PR_SPAN(""));
     pr_params_bytea(params, job->raw.key);
     pr_params_bytea(params, job->raw.value);
-    pr_params_array(params, PR_OID_TEXT);
+    pr_params_array(params, PR_OID_BYTEA); /* names too: a stranger's may be no UTF-8 */
     for (size_t i = 0; i < job->raw.headers_n; i++) {
         pr_item_text(params, job->raw.headers[i].name);
     }
@@ -132,16 +131,23 @@ static void dead_params(const struct pr_lane *lane, struct pr_job *const *jobs, 
     for (size_t i = 0; i < job->raw.headers_n; i++) {
         pr_item_text(params, job->raw.headers[i].value);
     }
-    if (has_row) {
+    pr_params_text(params, job->kind == PR_JOB_DEAD ? (struct pr_span){NULL, 0} : job->record.type);
+    if (job->tenant) {
         pr_params_int4(params, job->tenant->id);
+    } else {
+        pr_params_null(params, PR_OID_INT4);
+    }
+    if (has_row) {
         pr_params_date(params, job->identity.day);
         pr_params_uuid(params, &job->identity.id);
     } else {
-        pr_params_null(params, PR_OID_INT4);
         pr_params_null(params, PR_OID_DATE);
         pr_params_null(params, PR_OID_UUID);
     }
     pr_params_int4(params, job->gen);
+    pr_params_int4(params, atomic_load(&lane->process->owner));
+    pr_params_int4(params, job->epoch);
+    pr_params_int8(params, job->claim_no);
 }
 
 /* ---- control events ---- */
@@ -217,8 +223,9 @@ static const struct pr_write writes[] = {
     {PR_WRITE_UNCLAIM, "unclaim", "select postrider.unclaim_v1($1, $2, $3, $4, $5, $6)", true, false, unclaim_params},
     {PR_WRITE_ASIDE, "aside", "select postrider.aside_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", false, false,
      aside_params},
-    {PR_WRITE_DEAD, "dead", "select postrider.dead_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-     false, true, dead_params},
+    {PR_WRITE_DEAD, "dead",
+     "select postrider.dead_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)", false,
+     true, dead_params},
     {PR_WRITE_CONTROL, "control",
      "select postrider.apply_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
      false, true, control_params},

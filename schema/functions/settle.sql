@@ -131,23 +131,6 @@ create or replace function postrider.aside_v1(
     on conflict do nothing
 $$;
 
--- One dead letter with its bytes and headers. p_id: the message whose deferred row (p_gen) it ends, null otherwise.
-create or replace function postrider.dead_v1(
-    p_kafka_at timestamptz, p_topic smallint, p_part int, p_off bigint, p_reason text, p_detail text, p_key bytea, p_value bytea,
-    p_header_names text[], p_header_values bytea[], p_tenant int, p_day date, p_id uuid, p_gen int)
-    returns void language plpgsql volatile as $$
-begin
-    insert into postrider.dead_letter (day, topic, part, off, reason, detail, kafka_at, key, value, header_names, header_values, at)
-    values (postrider.origin_day_v1('dead_letter', p_kafka_at), p_topic, p_part, p_off, p_reason, p_detail, p_kafka_at, p_key, p_value, p_header_names,
-            p_header_values, postrider.clock())
-    on conflict do nothing;
-    if p_id is not null then
-        update postrider.message m set state = 10, reason = p_reason
-        where m.tenant = p_tenant and m.day = p_day and m.id = p_id and m.gen = p_gen and m.state in (1, 2, 3, 5);
-        delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen;
-    end if;
-end $$;
-
 -- The partition of an origin: the day of Kafka's timestamp, or the undated one when there is none for it: a publisher's clock was wild.
 create or replace function postrider.origin_day_v1(p_table text, p_kafka_at timestamptz) returns date
     language sql stable as $$

@@ -233,7 +233,7 @@ class Road:
             select case when fate in ('sent', 'claimed', 'cancelled', 'superseded', 'unknown') then fate else fate || ':' || coalesce(reason, '') end
                 as what, count(*) as n from postrider.fate group by 1
             union all select kind || ':' || reason, count(*) from postrider.aside group by 1
-            union all select 'dead_letter:' || reason, count(*) from postrider.dead_letter group by 1 order by 1""")
+            union all select 'dead_letter:' || reason, count(*) from postrider.letter where not goes_on group by 1 order by 1""")
         fates = collections.Counter()
         for row in rows:  # the same words stand in two tables: a refusal with a message row and one without
             fates[row["what"]] += int(row["n"])
@@ -270,7 +270,7 @@ class Road:
         doubled = self.pg.rows("""
             select part, off, count(*) from (
                 select part, off from postrider.message where state not in (10, 11)
-                union all select part, off from postrider.aside union all select part, off from postrider.dead_letter) x
+                union all select part, off from postrider.aside union all select partition, off from postrider.letter where not goes_on) x
             group by 1, 2 having count(*) > 1""")
         test.assertEqual(doubled, [], "a record with two fates")
         test.assertEqual(self.answered(), self.published, "records with a fate")

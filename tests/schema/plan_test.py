@@ -107,8 +107,8 @@ class Plans(ledger.RaceCase):
         lane.unclaim(*((n, 1) for n in part[22:24]), day=DAY)
         do(f"select postrider.receipt_v1(1, '{DAY}', '{ledger.message_id(part[14])}', 1, 'w')")
         do(f"select postrider.resolve_unknown_v1(1, '{DAY}', '{ledger.message_id(part[15])}', 'resend')")
-        do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {first}, 'x', '', null, 'x', '{{}}', '{{}}', 1, '{DAY}', "
-           f"'{ledger.message_id(part[22])}', 1)")
+        do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {first}, 'x', '', null, 'x', '{{}}', '{{}}', 't', 1, '{DAY}', "
+           f"'{ledger.message_id(part[22])}', 1, 0, 0, 0)")
         do(f"select postrider.release_v1(1, 1, '{{3}}', array['{ledger.message_id(part[2])}']::uuid[])")
         do(f"select postrider.consent_v1(1, '{ledger.address(90)}', '{ledger.message_id(first)}', 15::smallint, false, null, '', '', '')")
         do((ledger.env.ROOT / "schema/queries/wake.sql").read_text())

@@ -49,7 +49,7 @@ class Dispatcher(RoleCase):
         self.become("dispatcher")
         self.s.do(f"select postrider.aside_v1(array['{ledger.BASE}']::timestamptz[], '{{1}}', '{{2}}', '{{3}}', '{{refused}}', '{{no_rule}}', "
                   "'{1}', '{t}', '{null}')")
-        self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 4, 'too_deep', '', null, 'x', '{{}}', '{{}}', null, null, null, 0)")
+        self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 4, 'too_deep', '', null, 'x', '{{}}', '{{}}', 't', 1, null, null, 0, 0, 0, 0)")
         self.assertEqual((self.count("aside"), self.count("dead_letter")), (1, 1))
 
     def test_it_applies_control_events_and_reads_control(self):

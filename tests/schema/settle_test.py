@@ -231,40 +231,6 @@ class Aside(ledger.Case):
         self.assertEqual(days, ["1970-01-01"] * 5 + [str(ledger.DAY)])
 
 
-class DeadLetter(ledger.Case):
-    def dead(self, off=17, n=None, gen=0, reason="too_deep"):
-        message = f"1, '{ledger.DAY}', '{ledger.message_id(n)}'" if n else "null, null, null"
-        self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {off}, '{reason}', 'nesting 9', '\\x6b', '\\x00ff', '{{h}}', "
-                  f"array['\\x01'::bytea], {message}, {gen})")
-
-    def test_it_keeps_the_bytes_once_an_origin(self):
-        self.dead()
-        self.dead(reason="other")
-        self.assertEqual(self.s.rows("select off, reason, detail, key, value, header_names, header_values from postrider.dead_letter"),
-                         [{"off": 17, "reason": "too_deep", "detail": "nesting 9", "key": "\\x6b", "value": "\\x00ff", "header_names": ["h"],
-                           "header_values": ["\\x01"]}])
-
-    def test_it_ends_its_message_and_its_deferred_row(self):
-        self.a.claim([Job(1)])
-        self.a.park(Park(1))
-        self.dead(n=1, gen=1, reason="22023")
-        self.assertEqual((self.state(1), self.message(1)["reason"], self.deferred(1), self.fate(1)), (DEAD, "22023", None, "dead"))
-
-    def test_it_ends_nothing_of_another_gen_and_nothing_final_or_unknown(self):
-        for n, state in ((1, CLAIMED), (2, ACCEPTED), (3, REFUSED), (4, UNKNOWN)):
-            self.a.claim([Job(n, to=n)])
-            self.set_message(n, f"state = {state}, gen = {1 if n == 1 else 0}")
-            self.dead(off=n, n=n, gen=0)
-            self.assertEqual(self.state(n), state)
-
-    def test_what_waits_without_a_ledger_row_ends_with_its_dead_letter(self):
-        self.a.claim([Job(1)])
-        self.a.park(Park(1))
-        self.s.do("delete from postrider.message")
-        self.dead(n=1, gen=1, reason="no ledger row")
-        self.assertIsNone(self.deferred(1))
-
-
 class Receipt(ledger.Case):
     def receipt(self, n=1, attempt=1):
         return self.s.value(f"select postrider.receipt_v1(1, '{ledger.DAY}', '{ledger.message_id(n)}', {attempt}, 'wamid.r')")
