@@ -231,7 +231,7 @@ class Road:
         """{'sent': 3, 'refused:no_consent': 1, …} of messages and of what stands beside them."""
         rows = self.pg.rows("""
             select case when fate in ('sent', 'claimed', 'cancelled', 'superseded', 'unknown') then fate else fate || ':' || coalesce(reason, '') end
-                as what, count(*) as n from postrider.fate group by 1
+                as what, count(*) as n from postrider.fate where fate <> 'dead' group by 1
             union all select kind || ':' || reason, count(*) from postrider.aside group by 1
             union all select 'dead_letter:' || reason, count(*) from postrider.letter where not goes_on group by 1 order by 1""")
         fates = collections.Counter()
