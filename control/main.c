@@ -128,7 +128,7 @@ static void print_commands(FILE *out, const char *noun) {
         if (!noun || strcmp(noun, c->noun) == 0) {
             char name[64];
             snprintf(name, sizeof(name), "%s%s%s", c->noun, *c->verb ? " " : "", c->verb);
-            fprintf(out, "  postrider %-18s %s\n", name, c->summary);
+            fprintf(out, "  postrider %-19s %s\n", name, c->summary);
         }
     }
     fputs("\npostrider NOUN VERB --help tells more. Every command that uses the database takes --db CONNINFO; without "

@@ -21,7 +21,8 @@ static const char fates_sql[] =
     "select a.kind, case a.kind when 'refused' then a.reason else '' end, count(*) from postrider.aside a\n"
     "where a.at >= (select at from since) group by 1, 2\n"
     "union all\n"
-    "select 'dead_letter', '', count(*) from postrider.letter l where l.at >= (select at from since) and not l.goes_on\n"
+    "select 'dead_letter', '', count(*) from postrider.letter l where l.at >= (select at from since) and not "
+    "l.goes_on\n"
     "order by 1, 3 desc, 2";
 
 static const char pools_sql[] =
