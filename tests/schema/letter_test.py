@@ -3,7 +3,7 @@
 
 import ledger
 from ledger import (ACCEPTED, CANCELLED, CLAIMED, DEAD, DEFERRED, OUT_ACCEPTED, OUT_REJECT, REDRIVEN, REFUSED, SUPERSEDED, UNCLAIMED, UNKNOWN, Job, Out, Park,
-                    literal)
+                    after, literal)
 
 KEY = f"'{ledger.DAY}', 1::smallint, 2, 17"
 KEYS = f"array['{ledger.DAY}'::date], '{{1}}', '{{2}}', '{{17}}'"
@@ -160,6 +160,15 @@ class Redrive(Letters, ledger.Case):
         self.receipts_arrive()
         self.assertEqual(self.a.verdict(Job(1, gen=2)), "send")
 
+    def test_an_unknown_whose_time_ran_out_after_that_is_left_alone(self):
+        self.a.claim([Job(1, part=2, off=17)])
+        self.a.settle(Out(1, ledger.OUT_UNKNOWN))
+        self.a.park(Park(1, state=UNKNOWN, reason="unknown", attempt=1))
+        self.dead(n=1, gen=1)
+        self.redrive()
+        self.assertEqual(self.a.verdict(Job(1, gen=2, expiry=after(hours=-1))), "waiting")
+        self.assertEqual((self.deferred(1), self.redrive(), self.deferred(1)), (None, "settled", None))
+
     def test_an_unknown_that_still_waits_is_left_alone(self):
         self.die_waiting()
         self.set_message(1, f"state = {UNKNOWN}")
@@ -275,6 +284,15 @@ class Races(Letters, ledger.RaceCase):
     def test_a_statement_repeated_meanwhile_changes_nothing(self):
         self.held(dead_sql(n=1, gen=1, reason="late"))
         self.assertEqual((self.state(1), self.deferred(1)["gen"], self.letter()["reason"]), (REDRIVEN, 2, "22023"))
+
+    def test_what_is_settled_meanwhile_is_not_redriven(self):
+        self.set_message(1, f"state = {UNKNOWN}")
+        self.x.session.do("begin")
+        self.x.session.do(f"select postrider.resolve_unknown_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 'accepted')")
+        self.y.session.send(f"select postrider.redrive_v1({KEY}, 'x', 3)")
+        self.wait_blocked(self.y.session)
+        self.x.session.do("commit")
+        self.assertEqual((self.y.session.receive(), self.state(1), self.count("deferred")), ("settled", ACCEPTED, 0))
 
     def test_a_purge_that_waits_for_it_empties_the_letter_and_the_message_goes_on(self):
         self.assertEqual(self.held(f"select postrider.purge_v1({KEYS})"), "1")
