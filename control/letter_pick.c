@@ -26,8 +26,7 @@ static const char matching_sql[] =
     "  and ($1::interval is null or at >= postrider.clock() - $1::interval)\n"
     "  and ($2::interval is null or at < postrider.clock() - $2::interval)\n"
     "  and $3::bigint is distinct from 0 and (\n";
-static const char picked_sql[] =
-    "\n) and redrives < $4::bigint order by at, ledger_topic, partition, off limit $3::bigint";
+#define PICKED "\n) and redrives < $4::bigint order by at, ledger_topic, partition, off limit $3::bigint"
 static const char often_sql[] = "\n) and redrives >= $4::bigint";
 
 static const struct pr_column columns[] = {
@@ -102,8 +101,8 @@ static enum pr_exit find(const struct question *q, struct pr_letters *letters) {
             "select reason, topic, type, day::text, count(*), sum(bytes), count(message), count(*) filter (where state "
             "= 'open')\n"
             "from (select reason, topic, type, day, bytes, message, state ",
-            "\n) and redrives < $4::bigint order by at, ledger_topic, partition, off limit $3::bigint) x\n"
-            "group by 1, 2, 3, 4 order by 4, 5 desc, 1, 2, 3",
+            PICKED ") x\n"
+                   "group by 1, 2, 3, 4 order by 4, 5 desc, 1, 2, 3",
             &letters->histogram);
     if (code == PR_EXIT_DONE) {
         sum_up(letters);
@@ -114,7 +113,7 @@ static enum pr_exit find(const struct question *q, struct pr_letters *letters) {
         code = ask(q,
                    "declare letters no scroll cursor with hold for\n"
                    "select ledger_day::text, ledger_topic, partition, off, message is not null, origin ",
-                   picked_sql, &cursor);
+                   PICKED, &cursor);
     }
     PQclear(often);
     PQclear(cursor);
