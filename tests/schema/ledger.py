@@ -105,7 +105,7 @@ class Session:
 
     def __init__(self, conninfo, log=subprocess.DEVNULL):
         self.psql = subprocess.Popen(["psql", "-XqAt", "-d", conninfo], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                     env={**os.environ, "PGTZ": "UTC"})
+                                     env={**os.environ, "PGTZ": "UTC", "PGOPTIONS": "-c jit=off"})  # compiling plans over all days takes seconds
         self.sent = self.received = 0
         self.buffer = b""
         self.pid = int(self.do("select pg_backend_pid()"))

@@ -222,8 +222,6 @@ class Redrive(Letters, ledger.Case):
         self.assertEqual(self.redrive(), "redriven")
 
     def test_a_letter_whose_message_goes_on_is_counted_as_that_message(self):
-        self.s.do("set local jit = off")  # as the command line does
-
         def counted():
             return (self.s.value("select count(*) from postrider.letter where not goes_on"),
                     self.s.value("select count(*) from postrider.fate where fate <> 'dead'"))
@@ -245,7 +243,6 @@ class Purge(Letters, ledger.Case):
         self.dead()
         self.assertEqual([self.purge(), self.purge()], [1, 0])
         letter = self.letter()
-        self.s.do("set local jit = off")
         self.assertEqual([letter[k] for k in ("key", "value", "header_names", "header_values", "detail", "reason")], [None, None, [], [], "", "too_deep"])
         self.assertEqual(self.s.value("select state from postrider.letter"), "purged")
 

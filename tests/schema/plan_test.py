@@ -109,6 +109,11 @@ class Plans(ledger.RaceCase):
         do(f"select postrider.resolve_unknown_v1(1, '{DAY}', '{ledger.message_id(part[15])}', 'resend')")
         do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, {first}, 'x', '', null, 'x', '{{}}', '{{}}', 't', 1, '{DAY}', "
            f"'{ledger.message_id(part[22])}', 1, 0, 0, 0)")
+        letter = f"'{DAY}', 1::smallint, 2, {first}"
+        arrays = f"array['{DAY}'::date], array[1::smallint], array[2], array[{first}::bigint]"
+        do(f"select postrider.redrive_v1({letter}, 'x', 3)")
+        do(f"select postrider.redriven_v1({arrays})")
+        do(f"select postrider.purge_v1({arrays})")
         do(f"select postrider.release_v1(1, 1, '{{3}}', array['{ledger.message_id(part[2])}']::uuid[])")
         do(f"select postrider.consent_v1(1, '{ledger.address(90)}', '{ledger.message_id(first)}', 15::smallint, false, null, '', '', '')")
         do((ledger.env.ROOT / "schema/queries/wake.sql").read_text())

@@ -52,6 +52,17 @@ class Dispatcher(RoleCase):
         self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 4, 'too_deep', '', null, 'x', '{{}}', '{{}}', 't', 1, null, null, 0, 0, 0, 0)")
         self.assertEqual((self.count("aside"), self.count("dead_letter")), (1, 1))
 
+    def test_it_redrives_and_purges(self):
+        self.a.claim([Job(1, part=2, off=17)])
+        self.a.park(Park(1))
+        self.become("dispatcher")
+        self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 17, '22P02', '', null, 'x', '{{}}', '{{}}', 't', 1, '{ledger.DAY}', "
+                  f"'{ledger.message_id(1)}', 1, 0, 0, 0)")
+        self.assertEqual(self.s.value(f"select postrider.redrive_v1('{ledger.DAY}', 1::smallint, 2, 17, 'x', 3)"), "redriven")
+        keys = f"array['{ledger.DAY}'::date], '{{1}}', '{{2}}', '{{17}}'"
+        self.assertEqual(self.s.value("select state from postrider.letter"), "redriven")
+        self.assertEqual([self.s.value(f"select postrider.{f}_v1({keys})") for f in ("redriven", "purge")], [0, 1])
+
     def test_it_applies_control_events_and_reads_control(self):
         self.become("dispatcher")
         for kind in (1, 2, 3):
@@ -108,6 +119,16 @@ class Webhook(RoleCase):
         self.assertEqual(self.granted("webhook", "insert"), ["outcome"])
         self.assertEqual(self.granted("webhook", "delete"), ["deferred"])
 
+    def test_it_redrives_and_purges_nothing(self):
+        keys = f"array['{ledger.DAY}'::date], '{{1}}', '{{2}}', '{{17}}'"
+        self.a.claim([Job(1, part=2, off=17)])
+        self.a.park(Park(1))
+        self.s.do(f"select postrider.dead_v1('{ledger.BASE}', 1::smallint, 2, 17, '22P02', '', null, 'x', '{{}}', '{{}}', 't', 1, '{ledger.DAY}', "
+                  f"'{ledger.message_id(1)}', 1, 0, 0, 0)")
+        self.become("webhook")
+        self.denied(f"select postrider.redrive_v1('{ledger.DAY}', 1::smallint, 2, 17, 'x', 3)")
+        for function in ("redriven", "purge"):
+            self.denied(f"select postrider.{function}_v1({keys})")
 
     def test_it_cannot_drop_the_ledger(self):
         self.become("webhook")
