@@ -71,7 +71,7 @@ static bool start(struct dispatcher *d) {
     d->lanes_n = (size_t)opt->dispatch.lanes;
     d->lanes = calloc(d->lanes_n, sizeof(*d->lanes));
     d->process->metrics =
-        pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 2)); /* lease, lanes, janitor */
+        pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 3)); /* lease, lanes, janitor, consumer */
     if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
         return fail("memory", why);
     }

@@ -88,4 +88,19 @@ struct pr_metric_def pr_metric_defs[PR_METRICS] = {
                                     .kind = PR_METRIC_GAUGE,
                                     .unit = "days",
                                     .help = "Days for which the ledger has partitions. Worry below 2."},
+    [PR_METRIC_LAG] = {.name = "postrider_lag",
+                       .kind = PR_METRIC_GAUGE,
+                       .unit = "records",
+                       .help = "Records on Kafka beyond the last settled one, of all partitions of this process. Worry "
+                               "when it grows for longer than a campaign takes."},
+    [PR_METRIC_LAG_MAX] = {.name = "postrider_lag_max",
+                           .kind = PR_METRIC_GAUGE,
+                           .unit = "records",
+                           .help = "The same of the partition that has most."},
+    [PR_METRIC_STALLED] =
+        {.name = "postrider_stalled",
+         .kind = PR_METRIC_GAUGE,
+         .unit = "lanes",
+         .help = "Lanes with lag that settled nothing for dispatch.stall_after. Worry above 0: the log says stalled "
+                 "and why."},
 };

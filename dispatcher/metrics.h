@@ -20,6 +20,9 @@ enum pr_dispatcher_metric {
     PR_METRIC_TARDINESS,
     PR_METRIC_LEASE,
     PR_METRIC_PARTITIONS_AHEAD,
+    PR_METRIC_LAG,
+    PR_METRIC_LAG_MAX,
+    PR_METRIC_STALLED,
     PR_METRICS,
 };
 

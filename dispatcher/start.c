@@ -3,10 +3,13 @@
 
 #include "base/log.h"
 #include "core/partition.h"
+#include "flow/budget.h"
 #include "intake/consumer.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
+
+enum { PR_MIB = 1024 * 1024, PR_CONNECTION_COST = 16 * 1024 };
 
 /* Rows waiting for a partition are read by the lane that owns it, so each must stand where its recipient's records now arrive. */
 static bool restamp(PGconn *pg, int32_t partitions, char *why, size_t why_size) {
@@ -56,7 +59,7 @@ static bool number_topic(PGconn *pg, struct pr_topic *topic, int32_t partitions,
 }
 
 static bool read_partitions(struct pr_process *process, char *why, size_t why_size) {
-    rd_kafka_conf_t *conf = pr_kafka_conf(process->opt, why, why_size);
+    rd_kafka_conf_t *conf = pr_kafka_conf(process->opt, 1, why, why_size);
     rd_kafka_t *rk = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, why_size) : NULL;
     if (!rk) {
         return false;
@@ -176,6 +179,23 @@ static int check_tokens(struct pr_process *process, FILE *out) {
     return faults;
 }
 
+/* What the options let the process hold, when every partition is ours and stands still; the program itself needs about 16 MiB. */
+static void print_memory(const struct pr_process *process, FILE *out) {
+    const struct pr_options *opt = process->opt;
+    char text[256];
+    int64_t parts = (int64_t)process->topics_n * process->partitions;
+    struct pr_budget b = pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, parts > 0 ? parts : 1);
+    int64_t connections = opt->dispatch.lanes * opt->dispatch.in_flight * PR_CONNECTION_COST;
+    (void)snprintf(
+        text, sizeof(text),
+        "at most %lld MiB and the program: messages in work %lld, records on their way %lld (%lld a partition "
+        "fetched ahead), connections %lld",
+        (long long)((b.total + connections) / PR_MIB), (long long)(b.lane_jobs * opt->dispatch.lanes / PR_MIB),
+        (long long)((b.total - b.lane_jobs * opt->dispatch.lanes) / PR_MIB), (long long)b.part_ahead_records,
+        (long long)(connections / PR_MIB));
+    (void)verdict(out, "memory", true, text);
+}
+
 int pr_check_config(struct pr_process *process, FILE *out) {
     const struct pr_options *opt = process->opt;
     char text[256];
@@ -188,5 +208,6 @@ int pr_check_config(struct pr_process *process, FILE *out) {
                    bound, (long long)opt->dispatch.lanes, (long long)opt->dispatch.claim_ahead,
                    (long long)opt->dispatch.in_flight);
     (void)verdict(out, "bound", true, text);
+    print_memory(process, out);
     return faults;
 }

@@ -6,6 +6,7 @@ import pathlib
 import random
 import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -131,6 +132,12 @@ class World:
         self.sandbox_process = self.env.start("postrider-sandbox", f"--config={self.env.write('sandbox.json', config)}", f"--port-file={port}")
         env.wait_until(port.exists, what="the sandbox's port")
         self.sandbox = f"http://127.0.0.1:{port.read_text().strip()}"
+
+    def set_latency(self, ms):
+        """How long the platform takes from now on."""
+        request = urllib.request.Request(f"{self.sandbox}/_sandbox/config", json.dumps({"latency": {"fixed_ms": ms}}).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            answer.read()
 
     def postrider(self, *arguments, seconds=120):
         return self.env.run("postrider", *arguments, "--db", self.pg.conninfo, seconds=seconds).stdout

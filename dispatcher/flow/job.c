@@ -37,6 +37,8 @@ void pr_jobs_init(struct pr_jobs *jobs) {
         TAILQ_INIT(&jobs->list[i]);
         jobs->n[i] = 0;
     }
+    jobs->settled = 0;
+    jobs->now_ns = 0;
 }
 
 struct pr_job *pr_job_new(struct pr_jobs *jobs) {
@@ -47,6 +49,7 @@ struct pr_job *pr_job_new(struct pr_jobs *jobs) {
     pr_arena_init(&job->arena, PR_JOB_ARENA_MAX);
     pr_buf_init(&job->body, PR_RECORD_BYTES_MAX * 2);
     job->state = PR_JOB_FETCHED;
+    job->moved_ns = jobs->now_ns;
     TAILQ_INSERT_TAIL(&jobs->list[PR_JOB_FETCHED], job, link);
     jobs->n[PR_JOB_FETCHED]++;
     return job;
@@ -57,6 +60,8 @@ void pr_job_move(struct pr_jobs *jobs, struct pr_job *job, enum pr_job_state to)
     TAILQ_REMOVE(&jobs->list[job->state], job, link);
     jobs->n[job->state]--;
     job->state = to;
+    job->moved_ns = jobs->now_ns;
+    jobs->settled += to == PR_JOB_SETTLED;
     TAILQ_INSERT_TAIL(&jobs->list[to], job, link);
     jobs->n[to]++;
 }

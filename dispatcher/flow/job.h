@@ -98,6 +98,7 @@ struct pr_job {
     TAILQ_ENTRY(pr_job) link;  /* the list of its state; pr_job_move only */
     TAILQ_ENTRY(pr_job) queue; /* a queue inside that state: of a sender, of the gate, of a statement */
     enum pr_job_state state;
+    int64_t moved_ns; /* when it came into its state: CLOCK_MONOTONIC of that turn */
     enum pr_job_kind kind;
     struct pr_heap_node timer; /* when to look at it again: WAITING, or GATED and asking again */
     struct pr_arena arena;
@@ -167,8 +168,10 @@ TAILQ_HEAD(pr_job_list, pr_job);
 
 /* All jobs of a lane by state. */
 struct pr_jobs {
-    struct pr_job_list list[PR_JOB_STATES];
+    struct pr_job_list list[PR_JOB_STATES]; /* each in order of moved_ns */
     size_t n[PR_JOB_STATES];
+    uint64_t settled; /* that ever came to SETTLED */
+    int64_t now_ns;   /* CLOCK_MONOTONIC of this turn; the lane sets it */
 };
 
 void pr_jobs_init(struct pr_jobs *jobs);

@@ -170,7 +170,7 @@ void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_byte
 
 bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
     const struct pr_options *opt = lane->process->opt;
-    int64_t most = opt->dispatch.memory_max / 2 / opt->dispatch.lanes;
+    int64_t most = pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, 1).lane_jobs;
     return lane->cost < (is_returning ? most : most / 4 * 3);
 }
 
@@ -209,7 +209,7 @@ static bool has_work_left(const struct pr_lane *lane) {
 }
 
 static void lane_turn(struct pr_lane *lane) {
-    lane->now_ns = pr_clock_mono_ns();
+    lane->now_ns = lane->jobs.now_ns = pr_clock_mono_ns();
     lane->now_us = pr_process_db_now_us(lane->process);
     lane->wake_ns = lane->now_ns + PR_LANE_TICK_NS;
     lane->is_fenced = !pr_process_has_lease(lane->process);

@@ -6,8 +6,10 @@
 #include "base/heap.h"
 #include "base/mailbox.h"
 #include "core/tracker.h"
+#include "flow/budget.h"
 #include "flow/job.h"
 #include "flow/process.h"
+#include "flow/stall.h"
 #include "flow/stat.h"
 #include "pg/pg.h"
 
@@ -54,6 +56,13 @@ struct pr_lane_sender {
     int64_t held_us[PR_CLASSES]; /* until when those it has no room for were last deferred */
 };
 
+/* What consumer and lane know together of a partition; lives as long as the process. */
+struct pr_part_flow {
+    _Atomic int64_t held;  /* bytes of records on their way to the backlog or in it, by pr_budget_cost */
+    _Atomic int64_t ahead; /* records that librdkafka has fetched and nobody took yet, a moment ago */
+    _Atomic int64_t lag;   /* records that Kafka has beyond the last settled one, a moment ago */
+};
+
 /* One partition of one topic in this lane, from its assignment to its last open job. */
 struct pr_part {
     TAILQ_ENTRY(pr_part) link;
@@ -63,10 +72,10 @@ struct pr_part {
     struct pr_tracker tracker;
     rd_kafka_message_t **backlog; /* ring of records taken from Kafka and not yet decoded; owned */
     uint32_t backlog_room, backlog_head, backlog_n;
-    _Atomic int32_t *depth; /* shared with the consumer: records on their way to the backlog or in it */
-    uint32_t open;          /* jobs that point here */
-    int64_t reported;       /* offset last told to the consumer */
-    int64_t revoke_end_ns;  /* when the consumer is answered at the latest */
+    struct pr_part_flow *flow; /* shared with the consumer */
+    uint32_t open;             /* jobs that point here */
+    int64_t reported;          /* offset last told to the consumer */
+    int64_t revoke_end_ns;     /* when the consumer is answered at the latest */
     bool is_revoked, is_answered;
 };
 TAILQ_HEAD(pr_part_list, pr_part);
@@ -122,6 +131,7 @@ struct pr_lane {
     struct pr_touch touches[PR_TOUCHES];
     size_t touch_next;
     struct pr_stat stat;
+    struct pr_stall stall;
     struct pr_metric_lane *metric;
 
     struct pr_gate *gate;

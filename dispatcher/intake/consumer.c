@@ -5,21 +5,30 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "intake/mail.h"
+#include "metrics.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum { PR_POLL_MS = 20, PR_BATCH_MAX = 500, PR_REVOKE_MS = 8000, PR_TOPIC_PARTITIONS_MAX = 4096 };
 
 static struct pr_log_limit errors = PR_LOG_LIMIT(5);
 
-/* One (topic, partition) as the consumer sees it. */
+/* One (topic, partition) as the consumer sees it. Offsets are -1 while not known. */
 struct pr_assigned {
     int64_t assignment;  /* number of the present assignment; 0: not ours */
     int64_t assigned_at; /* the assignment last given out, to answer reports of a revoked one */
-    _Atomic int32_t depth;
-    bool is_paused, is_waited;
+    struct pr_part_flow flow;
+    rd_kafka_queue_t *queue; /* its own, so that it can be left alone while the others go on; NULL: not ours */
+    int64_t front;           /* everything below is settled */
+    int64_t read;            /* one beyond the last record taken */
+    int64_t end;             /* where Kafka said that there is no more, behind all that was taken */
+    bool is_waited;
     struct pr_intake_mail *mail; /* records gathered and not yet posted */
 };
 
@@ -35,7 +44,12 @@ struct pr_consumer {
     int64_t next_assignment;
     int waited; /* revoked partitions whose lanes have not answered */
     int32_t partitions;
-    struct pr_assigned *assigned; /* topics_n x partitions */
+    size_t assigned_max;          /* topics_n x partitions */
+    struct pr_assigned *assigned; /* in order of topic and partition */
+    int64_t held_max;             /* bytes of a partition between here and its lane; above, its queue is left alone */
+    int wake_fd;                  /* an eventfd that librdkafka's queues write to */
+    int64_t second_ns;            /* when the lag is looked at again */
+    struct pr_metric_lane *metric;
 };
 
 static struct pr_assigned *place(struct pr_consumer *c, int topic, int32_t part) {
@@ -71,6 +85,34 @@ static void post(struct pr_consumer *c, struct pr_intake_mail *mail) {
     pr_assert(is_posted); /* lanes' boxes have no bound */
 }
 
+/* ---- a partition's own queue ---- */
+
+/* Before the assignment is given to librdkafka, which otherwise would lead the records to the group's queue. */
+static void open_queue(struct pr_consumer *c, struct pr_assigned *at, const rd_kafka_topic_partition_t *part) {
+    static const uint64_t one = 1;
+    at->queue = rd_kafka_queue_get_partition(c->rk, part->topic, part->partition);
+    pr_assert(at->queue);
+    rd_kafka_queue_forward(at->queue, NULL);
+    rd_kafka_queue_io_event_enable(at->queue, c->wake_fd, &one, sizeof(one));
+    at->front = part->offset;
+    at->read = at->end = -1;
+}
+
+/* After the assignment was given up: what lies in the queue is outdated, and librdkafka would keep it until the partition comes back. */
+static void close_queue(struct pr_assigned *at) {
+    if (at->queue) {
+        rd_kafka_queue_io_event_enable(at->queue, -1, NULL, 0);
+        rd_kafka_message_t *record = NULL;
+        while ((record = rd_kafka_consume_queue(at->queue, 0)) != NULL) {
+            rd_kafka_message_destroy(record);
+        }
+        rd_kafka_queue_destroy(at->queue);
+        at->queue = NULL;
+    }
+    atomic_store_explicit(&at->flow.ahead, 0, memory_order_relaxed);
+    atomic_store_explicit(&at->flow.lag, 0, memory_order_relaxed);
+}
+
 /* ---- offsets ---- */
 
 static void store_offset(struct pr_consumer *c, const struct pr_report *report) {
@@ -95,6 +137,7 @@ static void take_reports(struct pr_consumer *c) {
         pr_assert(at);
         pr_assert(at != NULL); /* a lane reports only parts that it was given */
         if (at->assignment == report->assignment && report->offset >= 0) {
+            at->front = report->offset;
             store_offset(c, report);
         }
         if (report->kind == PR_REPORT_REVOKED && at->is_waited && at->assigned_at == report->assignment) {
@@ -130,9 +173,9 @@ static void on_assign(struct pr_consumer *c, rd_kafka_topic_partition_list_t *pa
             continue;
         }
         at->assignment = at->assigned_at = ++c->next_assignment;
-        at->is_paused = false;
+        open_queue(c, at, &parts->elems[i]);
         struct pr_intake_mail *mail = mail_new(PR_INTAKE_ASSIGN, topic, parts->elems[i].partition, at->assignment, 0);
-        mail->depth = &at->depth;
+        mail->flow = &at->flow;
         post(c, mail);
     }
     rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, parts);
@@ -157,17 +200,6 @@ static void ask_back(struct pr_consumer *c, int topic, int32_t part) {
     }
 }
 
-static void set_paused(struct pr_consumer *c, int topic, int32_t part, struct pr_assigned *at, bool is_paused) {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, c->process->topics[topic].name, part);
-    rd_kafka_resp_err_t err =
-        is_paused ? rd_kafka_pause_partitions(c->rk, list) : rd_kafka_resume_partitions(c->rk, list);
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        at->is_paused = is_paused;
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
 /* Intake stops, lanes finish or write back, offsets are stored, and only then the assignment is given up. A lost assignment stores nothing. */
 static void on_revoke(struct pr_consumer *c, rd_kafka_topic_partition_list_t *parts) {
     bool is_lost = rd_kafka_assignment_lost(c->rk);
@@ -176,10 +208,6 @@ static void on_revoke(struct pr_consumer *c, rd_kafka_topic_partition_list_t *pa
         if (topic >= 0) {
             struct pr_assigned *at = place(c, topic, parts->elems[i].partition);
             ask_back(c, topic, parts->elems[i].partition);
-            if (at &&
-                at->is_paused) { /* librdkafka 2.0.2 keeps a pause over the rebalance: it would stand still when it comes back */
-                set_paused(c, topic, parts->elems[i].partition, at, false);
-            }
             if (at && is_lost) {
                 at->assignment = 0;
             }
@@ -215,73 +243,134 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
     if (failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
         pr_log_warn("unassign", "text=%s", rd_kafka_err2str(failed));
     }
+    for (size_t i = 0; i < c->assigned_max; i++) {
+        close_queue(&c->assigned[i]);
+    }
 }
 
 /* ---- records ---- */
 
-/* A partition whose lane has a window's worth waiting is paused, and goes on at half of that; all are when memory is used up. */
-static void balance(struct pr_consumer *c) {
-    bool is_full = atomic_load_explicit(&c->process->backlog_bytes, memory_order_relaxed) >
-                   c->process->opt->dispatch.memory_max / 2;
-    int32_t high = is_full ? 1 : (int32_t)c->process->opt->dispatch.window;
-    for (int t = 0; t < c->process->topics_n; t++) {
-        for (int32_t p = 0; p < c->partitions; p++) {
-            struct pr_assigned *at = place(c, t, p);
-            int32_t depth = atomic_load_explicit(&at->depth, memory_order_relaxed);
-            bool wants_pause = at->assignment != 0 && !at->is_paused && depth >= high;
-            bool wants_resume = at->assignment != 0 && at->is_paused && depth <= high / 2 && !is_full;
-            if (wants_pause || wants_resume) {
-                set_paused(c, t, p, at, wants_pause);
-            }
-        }
-    }
-}
-
-static void take_record(struct pr_consumer *c, rd_kafka_message_t *record) {
-    int topic = record->rkt ? topic_of(c, rd_kafka_topic_name(record->rkt)) : -1;
-    struct pr_assigned *at = topic < 0 ? NULL : place(c, topic, record->partition);
-    if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        pr_log_limited(
-            &errors, PR_LOG_ERROR, "kafka_error", "partition=%d text=%s", record->partition,
-            record->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
-                ? "Kafka no longer holds the offset we were to read next: retention overtook us; see docs/failure.md"
-                : rd_kafka_message_errstr(record));
-    }
-    if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR || !at || at->assignment == 0) {
-        rd_kafka_message_destroy(record);
-        return;
-    }
+static void take_record(struct pr_consumer *c, struct pr_assigned *at, int topic, rd_kafka_message_t *record) {
     if (!at->mail) {
         at->mail = mail_new(PR_INTAKE_RECORDS, topic, record->partition, at->assignment, PR_BATCH_MAX);
+        at->mail->flow = &at->flow;
     }
     at->mail->record[at->mail->n++] = record;
-    at->mail->depth = &at->depth;
-    atomic_fetch_add_explicit(&at->depth, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->process->backlog_bytes, (int64_t)record->len, memory_order_relaxed);
+    at->read = record->offset + 1;
+    if (at->front < 0) {
+        at->front = record->offset;
+    }
+    atomic_fetch_add_explicit(&at->flow.held, pr_budget_cost(record->len), memory_order_relaxed);
     if (at->mail->n == PR_BATCH_MAX) {
         flush_mail(c, at);
     }
 }
 
-static void flush_all(struct pr_consumer *c) {
-    size_t n = (size_t)c->process->topics_n * (size_t)c->partitions;
-    for (size_t i = 0; i < n; i++) {
-        flush_mail(c, &c->assigned[i]);
+/* What is no record: the end of a partition, errors, and records of partitions that are not read. */
+static void take_other(struct pr_assigned *at, rd_kafka_message_t *event) {
+    if (event->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        if (at) {
+            at->end = event->offset;
+        }
+    } else if (event->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        pr_log_limited(
+            &errors, PR_LOG_ERROR, "kafka_error", "partition=%d text=%s", event->partition,
+            event->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+                ? "Kafka no longer holds the offset we were to read next: retention overtook us; see docs/failure.md"
+                : rd_kafka_message_errstr(event));
+    }
+    rd_kafka_message_destroy(event);
+}
+
+/* Up to a batch, as far as its lane is to hold; true when there may be more. A full one is left alone: librdkafka keeps what it fetched. */
+static bool take_records(struct pr_consumer *c, struct pr_assigned *at, int topic) {
+    for (int n = 0; n < PR_BATCH_MAX; n++) {
+        if (atomic_load_explicit(&at->flow.held, memory_order_relaxed) >= c->held_max) {
+            return false;
+        }
+        rd_kafka_message_t *record = rd_kafka_consume_queue(at->queue, 0);
+        if (!record) {
+            return false;
+        }
+        if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            take_record(c, at, topic, record);
+        } else {
+            take_other(at, record);
+        }
+    }
+    return true;
+}
+
+static bool take_all(struct pr_consumer *c) {
+    bool has_more = false;
+    for (size_t i = 0; i < c->assigned_max; i++) {
+        struct pr_assigned *at = &c->assigned[i];
+        if (at->queue) {
+            has_more = take_records(c, at, (int)(i / (size_t)c->partitions)) || has_more;
+            flush_mail(c, at);
+        }
+    }
+    return has_more;
+}
+
+/* Rebalances, errors of the group, and what comes of partitions that have no queue of their own. */
+static void serve_group(struct pr_consumer *c) {
+    rd_kafka_message_t *event = NULL;
+    for (int n = 0; n < PR_BATCH_MAX && (event = rd_kafka_consumer_poll(c->rk, 0)) != NULL; n++) {
+        take_other(NULL, event);
+    }
+}
+
+/* ---- lag ---- */
+
+static int64_t lag_of(struct pr_consumer *c, const struct pr_assigned *at, const char *topic, int32_t part) {
+    int64_t low = -1, high = -1;
+    rd_kafka_resp_err_t err = rd_kafka_get_watermark_offsets(c->rk, topic, part, &low, &high);
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR ? pr_stall_lag(at->front, at->read, at->end, low, high) : 0;
+}
+
+static void look_at_lag(struct pr_consumer *c) {
+    int64_t sum = 0, most = 0;
+    for (size_t i = 0; i < c->assigned_max; i++) {
+        struct pr_assigned *at = &c->assigned[i];
+        if (at->queue) {
+            size_t topic = i / (size_t)c->partitions;
+            int64_t lag = lag_of(c, at, c->process->topics[topic].name, (int32_t)(i % (size_t)c->partitions));
+            atomic_store_explicit(&at->flow.lag, lag, memory_order_relaxed);
+            atomic_store_explicit(&at->flow.ahead, (int64_t)rd_kafka_queue_length(at->queue), memory_order_relaxed);
+            sum += lag;
+            most = lag > most ? lag : most;
+        }
+    }
+    pr_metric_set(c->metric, PR_METRIC_LAG, 0, sum);
+    pr_metric_set(c->metric, PR_METRIC_LAG_MAX, 0, most);
+}
+
+/* ---- the loop ---- */
+
+/* Until a queue that was empty is not so any more; a partition that was full has room again at the latest at the next look. */
+static void wait_for_records(struct pr_consumer *c) {
+    struct pollfd fd = {.fd = c->wake_fd, .events = POLLIN};
+    if (poll(&fd, 1, PR_POLL_MS) > 0) {
+        uint64_t times = 0;
+        if (read(c->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN) {
+            pr_log_limited(&errors, PR_LOG_WARN, "wake", "text=%s", strerrordesc_np(errno));
+        }
     }
 }
 
 static void poll_once(struct pr_consumer *c) {
-    rd_kafka_message_t *record = rd_kafka_consumer_poll(c->rk, PR_POLL_MS);
-    for (int n = 0; record && n < PR_BATCH_MAX * 4; n++) {
-        take_record(c, record);
-        record = rd_kafka_consumer_poll(c->rk, 0);
-    }
-    if (record) {
-        take_record(c, record);
-    }
-    flush_all(c);
-    balance(c);
+    serve_group(c);
+    bool has_more = take_all(c);
     take_reports(c);
+    int64_t now_ns = pr_clock_mono_ns();
+    if (now_ns >= c->second_ns) {
+        c->second_ns = now_ns + INT64_C(1000000000);
+        look_at_lag(c);
+    }
+    if (!has_more) {
+        wait_for_records(c);
+    }
 }
 
 static void *consumer_main(void *arg) {
@@ -314,24 +403,29 @@ static bool subscribe(struct pr_consumer *c, char *why, size_t why_size) {
 struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *lanes, size_t lanes_n,
                                     struct pr_mailbox *box, char *why, size_t why_size) {
     struct pr_consumer *c = calloc(1, sizeof(*c));
-    rd_kafka_conf_t *conf = c ? pr_kafka_conf(process->opt, why, why_size) : NULL;
+    int64_t parts = (int64_t)process->topics_n * process->partitions;
+    rd_kafka_conf_t *conf = c ? pr_kafka_conf(process->opt, parts, why, why_size) : NULL;
     if (!conf) {
         free(c);
         return NULL;
     }
+    c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     c->process = process;
     c->lanes = lanes;
     c->lanes_n = lanes_n;
     c->box = box;
     c->partitions = process->partitions;
-    c->assigned = calloc((size_t)process->topics_n * (size_t)process->partitions, sizeof(*c->assigned));
+    c->held_max = pr_budget_of(process->opt->dispatch.memory_max, process->opt->dispatch.lanes, parts).part_held;
+    c->assigned_max = (size_t)parts;
+    c->assigned = calloc(c->assigned_max, sizeof(*c->assigned));
+    c->metric = pr_metrics_lane(process->metrics, (uint16_t)(lanes_n + 2));
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, c);
     c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, why_size);
     if (!c->rk) {
         rd_kafka_conf_destroy(conf);
     }
-    if (!c->rk || !c->assigned) {
+    if (!c->rk || !c->assigned || c->wake_fd < 0) {
         pr_consumer_free(c);
         return NULL;
     }
@@ -359,6 +453,9 @@ void pr_consumer_free(struct pr_consumer *consumer) {
     }
     if (consumer->rk) {
         rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+    if (consumer->wake_fd >= 0) {
+        close(consumer->wake_fd); /* the queues that write to it are gone */
     }
     free(consumer->assigned);
     free(consumer);

@@ -21,8 +21,8 @@ void pr_consumer_free(struct pr_consumer *consumer);
 /* Partitions assigned now: for /readyz. Any thread. */
 int pr_consumer_assigned(const struct pr_consumer *consumer);
 
-/* A handle by the options, for checks and for the consumer. NULL with a sentence in `why`. */
-rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, char *why, size_t why_size);
+/* A handle's settings by the options, for checks and for the consumer of `parts` partitions. NULL with a sentence in `why`. */
+rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, int64_t parts, char *why, size_t why_size);
 
 /* The number of partitions that all topics have; 0 with a sentence and its cure in `why` when they cannot be read or differ. */
 int32_t pr_kafka_partitions(rd_kafka_t *rk, const struct pr_process *process, char *why, size_t why_size);

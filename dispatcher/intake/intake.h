@@ -15,6 +15,9 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job);
 /* Jobs of a partition number (of every topic), or all for -1: dropped, written back, or left on the wire to be answered. */
 void pr_intake_drop(struct pr_lane *lane, const struct pr_part *part, int32_t number);
 
+/* Once a second: whether the lane stands still with records waiting, and then why, for the log and the metric. */
+void pr_intake_look_for_stall(struct pr_lane *lane);
+
 /* The watcher: what changed (control), what is due (deferred), once a second the roll-ups. */
 bool pr_watch_open(struct pr_lane *lane);
 void pr_watch_turn(struct pr_lane *lane);

@@ -8,15 +8,42 @@
 
 /* Reasons with their bugs: docs/decisions/kafka.md. */
 static const char *const settings[][2] = {
-    {"group.id", "postrider-dispatcher"},       {"enable.auto.commit", "true"},
-    {"auto.commit.interval.ms", "1000"},        {"enable.auto.offset.store", "false"},
-    {"partition.assignment.strategy", "range"}, {"auto.offset.reset", "error"},
-    {"isolation.level", "read_committed"},      {"enable.partition.eof", "false"},
-    {"queued.min.messages", "20000"},           {"queued.max.messages.kbytes", "32768"},
-    {"fetch.message.max.bytes", "1048576"},     {"fetch.wait.max.ms", "50"},
-    {"socket.nagle.disable", "true"},           {"topic.metadata.refresh.interval.ms", "60000"},
-    {"log.connection.close", "false"},          {"client.id", "postrider"},
+    {"group.id", "postrider-dispatcher"},
+    {"enable.auto.commit", "true"},
+    {"auto.commit.interval.ms", "1000"},
+    {"enable.auto.offset.store", "false"},
+    {"partition.assignment.strategy", "range"},
+    {"auto.offset.reset", "error"},
+    {"isolation.level", "read_committed"},
+    {"enable.partition.eof", "true"},
+    {"fetch.wait.max.ms", "50"},
+    {"socket.nagle.disable", "true"},
+    {"topic.metadata.refresh.interval.ms", "60000"},
+    {"log.connection.close", "false"},
+    {"client.id", "postrider"},
 };
+
+/* How far a partition's own queue is filled ahead; fetch.max.bytes may not be below message.max.bytes, which is the producers' otherwise. */
+static bool set_ahead(rd_kafka_conf_t *conf, const struct pr_budget *budget, char *why, size_t why_size) {
+    const struct {
+        const char *key;
+        int64_t value;
+    } ahead[] = {
+        {"queued.min.messages", budget->part_ahead_records},
+        {"queued.max.messages.kbytes", budget->part_ahead / 1024},
+        {"fetch.message.max.bytes", budget->fetch},
+        {"message.max.bytes", budget->fetch},
+        {"fetch.max.bytes", budget->fetch},
+    };
+    for (size_t i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
+        char value[24];
+        (void)snprintf(value, sizeof(value), "%lld", (long long)ahead[i].value);
+        if (rd_kafka_conf_set(conf, ahead[i].key, value, why, why_size) != RD_KAFKA_CONF_OK) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static bool set_all(rd_kafka_conf_t *conf, const struct pr_conf_pairs *pairs, char *why, size_t why_size) {
     char text[256];
@@ -37,7 +64,7 @@ static void say(const rd_kafka_t *rk, int level, const char *facility, const cha
            "kafka", "facility=%s text=%s", facility, text);
 }
 
-rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, char *why, size_t why_size) {
+rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, int64_t parts, char *why, size_t why_size) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, why_size) != RD_KAFKA_CONF_OK) {
@@ -45,7 +72,9 @@ rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, char *why, size_t w
             return NULL;
         }
     }
-    if (!set_all(conf, &opt->kafka, why, why_size) || !set_all(conf, &opt->kafka_consumer, why, why_size)) {
+    struct pr_budget budget = pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, parts);
+    if (!set_ahead(conf, &budget, why, why_size) || !set_all(conf, &opt->kafka, why, why_size) ||
+        !set_all(conf, &opt->kafka_consumer, why, why_size)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

@@ -3,6 +3,7 @@
 #define PR_INTAKE_MAIL_H
 
 #include "base/mailbox.h"
+#include "flow/lane.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
@@ -22,8 +23,8 @@ struct pr_intake_mail {
     int topic; /* place in process->topics */
     int32_t part;
     int64_t assignment;
-    int64_t deadline_ns;    /* DRAIN, monotonic */
-    _Atomic int32_t *depth; /* ASSIGN, RECORDS: records between consumer and lane, borrowed for the life of the process */
+    int64_t deadline_ns;       /* DRAIN, monotonic */
+    struct pr_part_flow *flow; /* ASSIGN, RECORDS: borrowed for the life of the process */
     uint32_t n;
     rd_kafka_message_t *record[]; /* RECORDS */
 };

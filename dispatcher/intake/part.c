@@ -68,23 +68,22 @@ static void assign(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     struct pr_part *part = calloc(1, sizeof(*part));
     pr_assert(part && !find(lane, mail->topic, mail->part));
     *part = (struct pr_part){
-        .topic = mail->topic, .part = mail->part, .assignment = mail->assignment, .depth = mail->depth, .reported = -1};
+        .topic = mail->topic, .part = mail->part, .assignment = mail->assignment, .flow = mail->flow, .reported = -1};
     pr_assert(pr_tracker_init(&part->tracker, (uint32_t)lane->process->opt->dispatch.window));
     TAILQ_INSERT_TAIL(&lane->parts, part, link);
 }
 
 /* A record leaves the way between consumer and lane. */
-static void count_out(struct pr_lane *lane, _Atomic int32_t *depth, const rd_kafka_message_t *record) {
-    atomic_fetch_sub_explicit(depth, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&lane->process->backlog_bytes, (int64_t)record->len, memory_order_relaxed);
+static void count_out(struct pr_part_flow *flow, const rd_kafka_message_t *record) {
+    atomic_fetch_sub_explicit(&flow->held, pr_budget_cost(record->len), memory_order_relaxed);
 }
 
-static void drop_backlog(struct pr_lane *lane, struct pr_part *part) {
+static void drop_backlog(struct pr_part *part) {
     while (part->backlog_n > 0) {
         rd_kafka_message_t *record = part->backlog[part->backlog_head];
         part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
         part->backlog_n--;
-        count_out(lane, part->depth, record);
+        count_out(part->flow, record);
         rd_kafka_message_destroy(record);
     }
 }
@@ -96,7 +95,7 @@ static void revoke(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     }
     part->is_revoked = true;
     part->revoke_end_ns = lane->now_ns + PR_REVOKE_WAIT_MS * INT64_C(1000000);
-    drop_backlog(lane, part);
+    drop_backlog(part);
     pr_intake_drop(lane, part, part->part);
 }
 
@@ -141,7 +140,7 @@ static void take_records(struct pr_lane *lane, struct pr_intake_mail *mail) {
         if (is_ours) {
             enqueue(part, mail->record[i]);
         } else {
-            count_out(lane, mail->depth, mail->record[i]);
+            count_out(mail->flow, mail->record[i]);
             rd_kafka_message_destroy(mail->record[i]); /* of an assignment that is over: who has it now reads it again */
         }
     }
@@ -205,7 +204,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     }
     part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
     part->backlog_n--;
-    count_out(lane, part->depth, record);
+    count_out(part->flow, record);
     rd_kafka_timestamp_type_t kind;
     int64_t kafka_ms = rd_kafka_message_timestamp(record, &kind);
     job->part = part;
@@ -265,7 +264,7 @@ static void drain(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     lane->is_draining = true;
     lane->drain_end_ns = mail->deadline_ns;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        drop_backlog(lane, part);
+        drop_backlog(part);
     }
     pr_intake_drop(lane, NULL, -1);
 }
@@ -323,7 +322,7 @@ void pr_intake_close(struct pr_lane *lane) {
     take_mail(lane);
     struct pr_part *part = NULL;
     while ((part = TAILQ_FIRST(&lane->parts)) != NULL) {
-        drop_backlog(lane, part);
+        drop_backlog(part);
         part_free(lane, part);
     }
     free(lane->gate);

@@ -425,6 +425,7 @@ static void wake(struct pr_lane *lane) {
 static void each_second(struct pr_lane *lane) {
     lane->watcher->second_ns = lane->now_ns + second_ns;
     pr_rollup(lane);
+    pr_intake_look_for_stall(lane);
     for (uint32_t i = 0; i < PR_JOB_STATES; i++) {
         pr_metric_set(lane->metric, PR_METRIC_JOBS, i, (int64_t)lane->jobs.n[i]);
     }
