@@ -4,7 +4,10 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PR_MESSAGE_MAX = 1000000000 }; /* librdkafka's own limit of message.max.bytes; fetch.max.bytes may be above */
 
 /* Reasons with their bugs: docs/decisions/kafka.md. */
 static const char *const settings[][2] = {
@@ -23,7 +26,7 @@ static const char *const settings[][2] = {
     {"client.id", "postrider"},
 };
 
-/* How far a partition's own queue is filled ahead; fetch.max.bytes may not be below message.max.bytes, which is the producers' otherwise. */
+/* How far a partition's own queue is filled ahead. */
 static bool set_ahead(rd_kafka_conf_t *conf, const struct pr_budget *budget, char *why, size_t why_size) {
     const struct {
         const char *key;
@@ -32,7 +35,6 @@ static bool set_ahead(rd_kafka_conf_t *conf, const struct pr_budget *budget, cha
         {"queued.min.messages", budget->part_ahead_records},
         {"queued.max.messages.kbytes", budget->part_ahead / 1024},
         {"fetch.message.max.bytes", budget->fetch},
-        {"message.max.bytes", budget->fetch},
         {"fetch.max.bytes", budget->fetch},
     };
     for (size_t i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
@@ -43,6 +45,15 @@ static bool set_ahead(rd_kafka_conf_t *conf, const struct pr_budget *budget, cha
         }
     }
     return true;
+}
+
+/* Only producers are bounded by message.max.bytes, but librdkafka refuses a consumer whose fetch.max.bytes is below it. */
+static bool fit_message_max(rd_kafka_conf_t *conf, char *why, size_t why_size) {
+    char value[24];
+    size_t size = sizeof(value);
+    return rd_kafka_conf_get(conf, "fetch.max.bytes", value, &size) == RD_KAFKA_CONF_OK &&
+           (strtoll(value, NULL, 10) > PR_MESSAGE_MAX ||
+            rd_kafka_conf_set(conf, "message.max.bytes", value, why, why_size) == RD_KAFKA_CONF_OK);
 }
 
 static bool set_all(rd_kafka_conf_t *conf, const struct pr_conf_pairs *pairs, char *why, size_t why_size) {
@@ -74,7 +85,7 @@ rd_kafka_conf_t *pr_kafka_conf(const struct pr_options *opt, int64_t parts, char
     }
     struct pr_budget budget = pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, parts);
     if (!set_ahead(conf, &budget, why, why_size) || !set_all(conf, &opt->kafka, why, why_size) ||
-        !set_all(conf, &opt->kafka_consumer, why, why_size)) {
+        !set_all(conf, &opt->kafka_consumer, why, why_size) || !fit_message_max(conf, why, why_size)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

@@ -90,6 +90,16 @@ class Backpressure(road.RoadCase):
         r.check(self)
 
 
+    def test_the_ceiling_is_printed_and_a_limit_of_producers_beside_it_does_no_harm(self):
+        for most in ("1000", "10000000", "1000000000"):
+            # Shared with producers in kafka.*; librdkafka wants no consumer that fetches less than that.
+            done = subprocess.run([env.program("postrider-dispatcher"), *self.road.options(**{"kafka__message.max.bytes": most}), "--check-config"],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertRegex(done.stdout, r"(?m)^memory +ok +at most \d+ MiB and the program: messages in work 40, records on their way \d+ "
+                                          r"\(7680 a partition fetched ahead\), connections 8$")
+
+
 class Stall(road.RoadCase):
     def test_a_platform_that_hangs_is_told_with_the_job_and_its_partition_and_its_end_too(self):
         r = self.road
