@@ -62,7 +62,8 @@ static void brokers_and_a_database_are_all_it_needs(void **state) {
     assert_string_equal(l.o.topics.events.v[0], "postrider.events");
     assert_true(l.o.dispatch.lanes >= 1);
     assert_true(l.o.dispatch.name[0] != '\0');
-    assert_int_equal(l.o.dispatch.memory_max, 128 << 20);
+    assert_int_equal(l.o.dispatch.memory_max, 80 << 20);
+    assert_int_equal(l.o.dispatch.stall_after_ms, 30000);
     assert_int_equal(l.o.dispatch.drain_timeout_ms, 25000);
     assert_int_equal(l.o.dispatch.lease_ms, 15000);
     assert_int_equal(l.o.dispatch.heartbeat_ms, 2000);
