@@ -33,13 +33,13 @@ begin
         select d.day, d.id, d.gen, f.kind from f cross join lateral (
             select q.day, q.id, q.gen from postrider.deferred q
             where f.kind in (1, 4) and q.tenant = p_tenant and q.contact = f.contact and q.rule = f.grp
-              and q.taken_owner is null and q.reason <> 'unknown'
+              and q.taken_owner is null and q.reason not in ('unknown', 'resolved')
               and (case when f.kind = 1 then q.event_at <= f.at else q.event_at < f.at end)) d
         union
         select d.day, d.id, d.gen, f.kind from f cross join lateral (
             select q.day, q.id, q.gen from postrider.deferred q
             where f.kind in (2, 3) and q.tenant = p_tenant and q.subject = f.subject and q.rule = f.grp
-              and q.taken_owner is null and q.reason <> 'unknown'
+              and q.taken_owner is null and q.reason not in ('unknown', 'resolved')
               and (case when f.kind = 2 then q.event_at <= f.at else q.event_at < f.at end)) d),
     gone as (
         delete from postrider.deferred d using hit
