@@ -33,8 +33,9 @@ begin
         v_own := v_found and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = j.claim_no;
         v_alive := v_found and m.state = 1 and postrider.is_alive_v1(m.owner, m.epoch);
         v_clear := v_found and m.state = 1 and not v_alive and postrider.is_wire_clear_v1(m.owner, m.epoch, j.id);
-        -- A dead owner's resend that never left is the unknown again that it was, and what holds for unknowns holds for it.
-        if v_clear and m.resends > 0 and not v_own and m.gen = j.gen then
+        -- A resend that never left, of a dead owner or of our own claim that is repeated, is the unknown again that it was, and what holds for
+        -- unknowns holds for it.
+        if v_found and m.state = 1 and m.resends > 0 and (v_own or v_clear) and m.gen = j.gen then
             m.state := postrider.state_back_v1(p_tenant, p_day, j.id, j.gen, m.resends);
             m.resends := m.resends - (m.state = 4)::int::smallint;
             m.reason := 'unknown';

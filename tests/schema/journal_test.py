@@ -260,6 +260,28 @@ class Resend(JournalCase):
         self.assertEqual((self.state(1), self.message(1)["resends"]), (REDRIVEN, 1))
         self.assertEqual(self.b.verdict(job), "send")
 
+    def test_claimed_again_under_its_own_number_it_is_decided_as_the_unknown_it_was(self):
+        """Its answer never reached the lane; meanwhile nothing is heard any more, or it is not allowed."""
+        self.claim_resend()
+        job = Job(1, gen=1, no=self.message(1)["claim_no"])
+        self.assertEqual((self.j.claim([job])[0].verdict, self.message(1)["resends"]), ("send", 1))
+        self.s.do("update postrider.contact set consent = 0 where id = 1")
+        self.assertEqual((self.j.verdict(job), self.fate(1), self.message(1)["resends"]), ("waiting", "unknown", 0))
+        self.s.do("update postrider.contact set consent = 15 where id = 1")
+        self.receipts_arrive(after(minutes=-2))
+        self.assertEqual(self.j.verdict(job), "waiting")
+
+    def test_let_go_by_a_person_and_asleep_for_quota_a_purchase_does_not_call_it_cancelled(self):
+        self.a.claim([Job(1, rule="cart")])
+        self.a.park(Park(1, state=UNKNOWN, reason="unknown", attempt=1))
+        self.s.do(f"select postrider.resolve_unknown_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 'resend')")
+        self.s.do("delete from postrider.reach; delete from postrider.bucket")
+        self.set_pool(1)
+        self.b.claim([Job(3, to=3)])
+        self.assertEqual(self.b.verdict(Job(1, gen=1, rule="cart")), "defer")
+        self.b.claim([Job(2, to=2)], fences=[ledger.Fence(ledger.CANCELS_RECIPIENT, to=1)])
+        self.assertEqual((self.fate(1), self.deferred(1)), ("unknown", None))
+
     def test_put_off_by_the_platform_it_is_unknown_again_and_not_deferred(self):
         self.claim_resend()
         self.assertEqual(self.j.park(Park(1, gen=1, attempt=2, reason="sender_rate", wait_ms=60_000)), [1])
