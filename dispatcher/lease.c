@@ -68,6 +68,10 @@ static void ending_read(const struct pr_journal *journal, struct ending *ending)
     struct pr_journal_left left;
     *ending = (struct ending){.fault = NULL};
     pr_buf_init(&ending->ids, PR_ENDING_BYTES);
+    if (!journal) {
+        ending->fault = "none is kept";
+        return;
+    }
     if (!pr_journal_read(journal, &left, &ending->fault)) {
         return;
     }
@@ -100,7 +104,7 @@ static void ending_tell(const struct pr_lease *lease, const struct ending *endin
 /* Without a journal nothing is said of the epoch that ends, and none is kept of the new one. */
 static PGresult *ask_epoch(struct pr_lease *lease, const struct ending *ending, const struct pr_uuid *key) {
     char lease_ms[24], host[128] = "", key_text[PR_UUID_TEXT];
-    bool is_known = lease->process->journal && !ending->fault;
+    bool is_known = !ending->fault;
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(lease_ms, sizeof(lease_ms), "%lld", (long long)lease->process->opt->dispatch.lease_ms);
     pr_uuid_format(key, key_text);
@@ -124,12 +128,10 @@ static PGresult *ask_epoch(struct pr_lease *lease, const struct ending *ending, 
  */
 static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
     struct pr_process *process = lease->process;
-    struct ending ending = {.fault = NULL};
+    struct ending ending;
     struct pr_uuid key;
     arc4random_buf(&key, sizeof(key));
-    if (process->journal) {
-        ending_read(process->journal, &ending);
-    }
+    ending_read(process->journal, &ending);
     int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
     PGresult *r = ask_epoch(lease, &ending, &key);
