@@ -3,6 +3,7 @@
 
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -131,6 +132,27 @@ class Journal(road.RoadCase):
         unknown = r.fates()["unknown"]
         self.assertGreaterEqual(unknown, claimed - 24)
         r.check(self)
+
+    def check_config(self, **more):
+        done = subprocess.run([env.program("postrider-dispatcher"), *self.road.options(**(self.options | more)), "--check-config"], capture_output=True,
+                              text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+    def test_both_bounds_are_printed_and_a_folder_that_is_not_there_is_a_fault(self):
+        code, said = self.check_config()
+        self.assertEqual(code, 0, said)
+        self.assertIn(f"journal    ok     {self.folder}/d1.journal", said)
+        self.assertIn("at most 24 messages unknown (1 lanes x in_flight 24)", said)
+        self.assertIn("otherwise, or when the machine crashes, 224", said)
+        self.assertEqual(list(self.folder.iterdir()), [], "looking made a file")
+        code, said = self.check_config(dispatch__state_dir=self.folder / "none")
+        self.assertEqual(code, 1)
+        self.assertRegex(said, r"journal    FAULT  dispatch.state_dir: cannot write .*/none/d1.journal: make the folder")
+        process = self.road.dispatcher(wait=False, **(self.options | {"dispatch__state_dir": self.folder / "none"}))
+        process.expected.add(1)
+        env.wait_until(lambda: not process.is_running(), 20, "it ends")
+        self.assertIn("event=cannot_start part=journal", process.output())
+        self.assertEqual(self.road.count("select count(*) from postrider.instance"), 0, "an epoch was begun")
 
     def test_two_under_one_name_do_not_share_a_journal(self):
         r = self.road
