@@ -1,17 +1,20 @@
 /* Heartbeats counted on CLOCK_BOOTTIME from before they were sent; a lost lease means a new epoch, once nothing of ours is on the wire. */
 #include "lease.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "journal.h"
 #include "metrics.h"
 
+#include <bsd/stdlib.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PR_MARGIN_MS = 3000 };
+enum { PR_MARGIN_MS = 3000, PR_ENDING_BYTES = 256 * 1024 * 1024 };
 static struct pr_log_limit failures = PR_LOG_LIMIT(5);
 
 struct pr_lease {
@@ -53,28 +56,103 @@ static void note_clock(struct pr_lease *lease, const char *db_us, int64_t asked_
     atomic_store(&lease->process->db_ahead_us, strtoll(db_us, NULL, 10) - middle_us);
 }
 
-static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
-    char lease_ms[24], host[128] = "";
+/* What the journal says of the epoch that the next statement ends, as its parameters. */
+struct ending {
+    const char *fault; /* why nothing is said: all that epoch claimed and left open is unknown then; NULL: it is known */
+    size_t n;
+    char owner[16], epoch[16], key[PR_UUID_TEXT];
+    struct pr_buf ids;
+};
+
+static void ending_read(const struct pr_journal *journal, struct ending *ending) {
+    struct pr_journal_left left;
+    *ending = (struct ending){.fault = NULL};
+    pr_buf_init(&ending->ids, PR_ENDING_BYTES);
+    if (!journal) {
+        ending->fault = "none is kept";
+        return;
+    }
+    if (!pr_journal_read(journal, &left, &ending->fault)) {
+        return;
+    }
+    (void)snprintf(ending->owner, sizeof(ending->owner), "%d", left.owner);
+    (void)snprintf(ending->epoch, sizeof(ending->epoch), "%d", left.epoch);
+    pr_uuid_format(&left.key, ending->key);
+    pr_buf_put_char(&ending->ids, '{');
+    for (size_t i = 0; i < left.n; i++) {
+        char id[PR_UUID_TEXT];
+        pr_uuid_format(&left.ids[i], id);
+        pr_buf_printf(&ending->ids, "%s%s", i > 0 ? "," : "", id);
+    }
+    pr_buf_put_char(&ending->ids, '}');
+    ending->n = left.n;
+    ending->fault = ending->ids.failed ? "there is no memory to read the journal" : NULL;
+    pr_journal_left_free(&left);
+}
+
+static void ending_tell(const struct pr_lease *lease, const struct ending *ending, bool is_taken) {
+    const char *name = lease->process->opt->dispatch.name;
+    if (is_taken) {
+        pr_log_info("journal", "name=%s epoch=%s open=%zu text=%s", name, ending->epoch, ending->n,
+                    "what that epoch claimed beside these was not handed over and is sent");
+    } else {
+        pr_log_info("journal_unused", "name=%s text=%s", name,
+                    ending->fault ? ending->fault : "the journal is not of the epoch that ended");
+    }
+}
+
+/* Without a journal nothing is said of the epoch that ends, and none is kept of the new one. */
+static PGresult *ask_epoch(struct pr_lease *lease, const struct ending *ending, const struct pr_uuid *key) {
+    char lease_ms[24], host[128] = "", key_text[PR_UUID_TEXT];
+    bool is_known = !ending->fault;
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(lease_ms, sizeof(lease_ms), "%lld", (long long)lease->process->opt->dispatch.lease_ms);
-    const char *values[] = {lease->process->opt->dispatch.name, host, lease_ms};
+    pr_uuid_format(key, key_text);
+    const char *values[] = {lease->process->opt->dispatch.name,
+                            host,
+                            lease_ms,
+                            lease->process->journal ? key_text : NULL,
+                            is_known ? ending->owner : NULL,
+                            is_known ? ending->epoch : NULL,
+                            is_known ? ending->key : NULL,
+                            is_known ? pr_buf_text(&ending->ids) : NULL};
+    return run(lease,
+               "select id, epoch, (extract(epoch from now) * 1000000)::bigint, is_journal_taken "
+               "from postrider.instance_start_v1($1, $2, $3, $4, $5, $6, $7, $8)",
+               8, values);
+}
+
+/*
+ * In this order: the statement ends the old epoch and takes what its journal says, in one transaction; then the journal is begun anew; then lanes may
+ * claim. A crash in between leaves a journal that is not of the epoch in the database, and nothing was claimed under that one.
+ */
+static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
+    struct pr_process *process = lease->process;
+    struct ending ending;
+    struct pr_uuid key;
+    arc4random_buf(&key, sizeof(key));
+    ending_read(process->journal, &ending);
     int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
-    PGresult *r = run(
-        lease,
-        "select id, epoch, (extract(epoch from now) * 1000000)::bigint from postrider.instance_start_v1($1, $2, $3)", 3,
-        values);
+    PGresult *r = ask_epoch(lease, &ending, &key);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     if (is_ok) {
-        atomic_store(&lease->process->owner, (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10));
-        atomic_store(&lease->process->epoch, (int32_t)strtol(PQgetvalue(r, 0, 1), NULL, 10));
+        int32_t owner = (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10);
+        int32_t epoch = (int32_t)strtol(PQgetvalue(r, 0, 1), NULL, 10);
+        if (process->journal) {
+            ending_tell(lease, &ending, PQgetvalue(r, 0, 3)[0] == 't');
+            pr_journal_begin(process->journal, owner, epoch, &key);
+        }
+        atomic_store(&process->owner, owner);
+        atomic_store(&process->epoch, epoch);
         note_clock(lease, PQgetvalue(r, 0, 2), asked_us);
         hold(lease, asked_ns);
-        pr_log_info("epoch", "name=%s instance=%s epoch=%s", values[0], PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1));
+        pr_log_info("epoch", "name=%s instance=%d epoch=%d", process->opt->dispatch.name, owner, epoch);
     } else {
         (void)snprintf(why, why_size, "%s: is the schema there? run postrider migrate", PQresultErrorMessage(r));
     }
     PQclear(r);
+    pr_buf_free(&ending.ids);
     return is_ok;
 }
 

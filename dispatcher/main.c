@@ -8,6 +8,7 @@
 #include "intake/intake.h"
 #include "intake/mail.h"
 #include "janitor.h"
+#include "journal.h"
 #include "lease.h"
 #include "metrics.h"
 #include "options.h"
@@ -75,6 +76,9 @@ static bool start(struct dispatcher *d) {
     if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
         return fail("memory", why);
     }
+    if (!pr_start_journal(d->process, why, sizeof(why))) {
+        return fail("journal", why);
+    }
     if (!pr_start_topics(d->process, why, sizeof(why))) {
         return fail("topics", why);
     }
@@ -137,6 +141,7 @@ static void stop(struct dispatcher *d) {
         pr_lane_free(&d->lanes[i]);
     }
     pr_lease_free(d->lease);
+    pr_journal_close(d->process->journal);
     free(d->lanes);
     pr_metrics_free(d->process->metrics);
     pr_mailbox_free(&d->consumer_box);

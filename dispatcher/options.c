@@ -121,8 +121,9 @@ static const struct pr_conf_row rows[] = {
      .min = 1,
      .max = 10000,
      .unit = "messages a lane",
-     .help =
-         "Messages claimed and not yet on the wire. A crash leaves at most these and the ones in flight as unknown."},
+     .help = "Messages claimed and not yet on the wire. A crash leaves at most these and the ones in flight as "
+             "unknown; with "
+             "dispatch.state_dir only the ones in flight."},
     {.name = "dispatch.batch",
      .type = PR_CONF_INT,
      .offset = AT(dispatch.batch),
@@ -195,6 +196,13 @@ static const struct pr_conf_row rows[] = {
      .offset = AT(dispatch.secrets_dir),
      .fallback = "/run/secrets",
      .help = "The folder of the senders' access tokens, a file each under the name that the sender's row has."},
+    {.name = "dispatch.state_dir",
+     .type = PR_CONF_STRING,
+     .offset = AT(dispatch.state_dir),
+     .fallback = "",
+     .help =
+         "A folder on this machine for the journal of messages handed over. With it a crash of the process leaves only "
+         "those unknown that were on the wire, once it is started again under its name. Empty: no journal."},
 
     {.name = "provider.cloud-api.url",
      .type = PR_CONF_STRING,

@@ -47,6 +47,7 @@ struct pr_options {
         int64_t retention_days;
         const char *tenant;      /* for records that name none; "": they are refused */
         const char *secrets_dir; /* senders' tokens, a file each, by the name that the sender row stores */
+        const char *state_dir;   /* of the journal; "": none is kept */
     } dispatch;
     struct {
         const char *cloud_api_url; /* no slash at the end */

@@ -5,9 +5,11 @@
 #include "core/partition.h"
 #include "flow/budget.h"
 #include "intake/consumer.h"
+#include "journal.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { PR_MIB = 1024 * 1024, PR_CONNECTION_COST = 16 * 1024 };
 
@@ -95,6 +97,19 @@ bool pr_start_topics(struct pr_process *process, char *why, size_t why_size) {
     }
     PQfinish(pg);
     return is_ok;
+}
+
+bool pr_start_journal(struct pr_process *process, char *why, size_t why_size) {
+    const struct pr_options *opt = process->opt;
+    struct pr_journal_options options = {.dir = opt->dispatch.state_dir,
+                                         .name = opt->dispatch.name,
+                                         .lanes = (uint32_t)opt->dispatch.lanes,
+                                         .places = (uint32_t)opt->dispatch.in_flight};
+    if (!options.dir[0]) {
+        return true;
+    }
+    process->journal = pr_journal_boot(&options.boot, why, why_size) ? pr_journal_open(&options, why, why_size) : NULL;
+    return process->journal != NULL;
 }
 
 /* ---- --check-config ---- */
@@ -196,18 +211,53 @@ static void print_memory(const struct pr_process *process, FILE *out) {
     (void)verdict(out, "memory", true, text);
 }
 
-int pr_check_config(struct pr_process *process, FILE *out) {
-    const struct pr_options *opt = process->opt;
+/* Looked at and not opened: the dispatcher that has it may be running. */
+static int check_journal(const struct pr_options *opt, FILE *out) {
+    char path[4096], text[4352];
+    const char *dir = opt->dispatch.state_dir;
+    struct pr_uuid boot;
+    if (!dir[0]) {
+        return 0;
+    }
+    if (!pr_journal_path(dir, opt->dispatch.name, path, sizeof(path))) {
+        return verdict(out, "journal", false,
+                       "dispatch.name and dispatch.state_dir are too long for the name of a file");
+    }
+    bool is_there = access(path, F_OK) == 0;
+    bool is_ok = is_there ? access(path, R_OK | W_OK) == 0 : access(dir, W_OK | X_OK) == 0;
+    (void)snprintf(text, sizeof(text),
+                   is_ok ? "%s" : "dispatch.state_dir: cannot write %s: make the folder, for this user to write in",
+                   path);
+    return is_ok && !pr_journal_boot(&boot, text, sizeof(text)) ? verdict(out, "journal", false, text)
+                                                                : verdict(out, "journal", is_ok, text);
+}
+
+/* What one crash can leave unknown: all that is claimed, or with a journal what is on the wire. */
+static void tell_bound(const struct pr_options *opt, FILE *out) {
     char text[256];
+    long long lanes = opt->dispatch.lanes, wire = opt->dispatch.in_flight;
+    long long all = lanes * (opt->dispatch.claim_ahead + wire);
+    if (opt->dispatch.state_dir[0]) {
+        (void)snprintf(
+            text, sizeof(text),
+            "one crash leaves at most %lld messages unknown (%lld lanes x in_flight %lld) when this process is "
+            "started again before another takes over; otherwise, or when the machine crashes, %lld",
+            lanes * wire, lanes, wire, all);
+    } else {
+        (void)snprintf(
+            text, sizeof(text),
+            "one crash leaves at most %lld messages unknown (%lld lanes x (claim_ahead %lld + in_flight %lld))", all,
+            lanes, (long long)opt->dispatch.claim_ahead, wire);
+    }
+    (void)verdict(out, "bound", true, text);
+}
+
+int pr_check_config(struct pr_process *process, FILE *out) {
     int faults = check_postgres(process, out);
     faults += check_kafka(process, out);
     faults += check_tokens(process, out);
-    long long bound = (long long)opt->dispatch.lanes * (opt->dispatch.claim_ahead + opt->dispatch.in_flight);
-    (void)snprintf(text, sizeof(text),
-                   "one crash leaves at most %lld messages unknown (%lld lanes x (claim_ahead %lld + in_flight %lld))",
-                   bound, (long long)opt->dispatch.lanes, (long long)opt->dispatch.claim_ahead,
-                   (long long)opt->dispatch.in_flight);
-    (void)verdict(out, "bound", true, text);
+    faults += check_journal(process->opt, out);
+    tell_bound(process->opt, out);
     print_memory(process, out);
     return faults;
 }

@@ -19,7 +19,7 @@ struct line {
 static const struct line table[STATES] = {
     [PR_STATE_NONE] = {"none", false, {NO_ROW, EVALUATE, NO_ROW}}, /* the relation is to 0 here */
     [PR_STATE_CLAIMED] = {"claimed", true, {DUPLICATE, BY_OWNER, NO_ROW}},
-    [PR_STATE_UNCLAIMED] = {"unclaimed", false, {DUPLICATE, EVALUATE, NO_ROW}},
+    [PR_STATE_UNCLAIMED] = {"unclaimed", true, {DUPLICATE, EVALUATE, NO_ROW}},
     [PR_STATE_DEFERRED] = {"deferred", false, {DUPLICATE, EVALUATE, NO_ROW}},
     [PR_STATE_UNKNOWN] = {"unknown", true, {DUPLICATE, BY_RESEND, NO_ROW}},
     [PR_STATE_REDRIVEN] = {"redriven", false, {DUPLICATE, EVALUATE, NO_ROW}},
@@ -54,7 +54,9 @@ static enum relation relate(int32_t gen, int32_t row_gen) {
 static enum pr_verdict by_owner(const struct pr_verdict_facts *facts) {
     if (facts->is_own_claim)
         return PR_VERDICT_STORED;
-    return facts->is_owner_alive ? PR_VERDICT_HELD : PR_VERDICT_ORPHAN;
+    if (facts->is_owner_alive)
+        return PR_VERDICT_HELD;
+    return facts->is_wire_clear ? PR_VERDICT_EVALUATE : PR_VERDICT_ORPHAN;
 }
 
 enum pr_verdict pr_verdict_of(const struct pr_verdict_facts *facts) {

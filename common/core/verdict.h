@@ -46,6 +46,7 @@ struct pr_verdict_facts {
     int32_t gen;       /* of the work */
     bool is_own_claim; /* same owner, epoch and claim number */
     bool is_owner_alive;
+    bool is_wire_clear; /* the dead owner's journal is known, and no request of this claim is without a recorded answer */
     bool is_resend_allowed;    /* unknown only */
     bool has_definite_outcome; /* an accepted or rejected attempt is recorded: counts as accepted/refused, but see below */
 };
@@ -55,8 +56,10 @@ struct pr_verdict_facts {
  * - Work whose gen is larger than the row's cannot happen in order; the ledger went back (a restore, a fail-over that lost commits).
  *   It is NO_ROW: a dead letter that a person looks at. HELD would ask for ever, and evaluating could send a second time.
  * - A shadow row answers DUPLICATE to any gen: what comes back carries the day of its true row.
- * - A definite outcome settles what is claimed (even by this very claim: sending it would be a second time) or unknown; nothing else.
+ * - A definite outcome settles what is claimed (even by this very claim: sending it would be a second time), written back or unknown; nothing else.
  *   A redriven row is evaluated all the same: who redrives a message has seen how it ended, and its rejected attempt is the very reason.
+ * - A dead owner's claim is an orphan, because its request may be out, unless the owner's journal shows that it is not: then it is as good as written
+ *   back. Of a living owner nothing is concluded.
  * - A row that this very claim inserted as refused, cancelled or superseded gives its stored verdict again, so that a batch repeated after
  *   a cut connection reports the same fate and not a duplicate.
  */

@@ -143,8 +143,9 @@ struct pr_job {
     int16_t http_status;
     int32_t latency_ms;
     int64_t started_ns;
-    int64_t lane_wait_us; /* in-lane waits so far */
-    uint32_t lane_tries;  /* in-lane retries so far */
+    int64_t lane_wait_us;   /* in-lane waits so far */
+    uint32_t lane_tries;    /* in-lane retries so far */
+    uint32_t journal_place; /* from right before its bytes may leave until its outcome is durable; 0: none */
 
     unsigned writes; /* enum pr_job_write, what is left */
     enum pr_job_next next;

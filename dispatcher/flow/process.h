@@ -13,6 +13,8 @@
 
 enum { PR_TOPICS_MAX = 8 };
 
+struct pr_journal;
+
 /* One topic that is read; filled before the lanes start and constant from then on. */
 struct pr_topic {
     const char *name; /* borrowed from the options */
@@ -34,6 +36,7 @@ struct pr_process {
     _Atomic int32_t on_wire;      /* requests that curl has, of all lanes */
     struct pr_shapes shapes;      /* senders */
     struct pr_shapes templates;   /* those that the platform refused to send, until when */
+    struct pr_journal *journal;   /* ids of the messages that curl has; NULL: none is kept */
     struct pr_metrics *metrics;
 };
 

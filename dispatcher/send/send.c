@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "core/retry.h"
 #include "core/verdict.h"
+#include "journal.h"
 #include "metrics.h"
 #include "send/http.h"
 #include "send/secret.h"
@@ -20,13 +21,22 @@ static struct pr_log_limit stops = PR_LOG_LIMIT(10);
 
 /* ---- the guard ---- */
 
-/* Reads the clocks anew: between the turn and this moment the process may have been frozen. */
+/*
+ * Reads the clocks anew: between the turn and this moment the process may have been frozen. The journal has the id before that, so that nothing slow
+ * stands between the look at the lease and the bytes.
+ */
 static bool may_send(void *arg, void *job_arg) {
     struct pr_lane *lane = arg;
-    const struct pr_job *job = job_arg;
-    return pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) &&
-           pr_clock_mono_ns() < job->expires_ns &&
-           !atomic_load_explicit(&lane->process->is_stopping, memory_order_relaxed);
+    struct pr_job *job = job_arg;
+    struct pr_journal *journal = lane->process->journal;
+    job->journal_place = pr_journal_mark(journal, (uint32_t)lane->index, &job->identity.id);
+    bool is_allowed = pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) &&
+                      pr_clock_mono_ns() < job->expires_ns &&
+                      !atomic_load_explicit(&lane->process->is_stopping, memory_order_relaxed);
+    if (!is_allowed) {
+        pr_journal_clear(journal, (uint32_t)lane->index, &job->journal_place);
+    }
+    return is_allowed;
 }
 
 /* ---- answers ---- */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "claim/claim.h"
 #include "gate/gate.h"
+#include "journal.h"
 #include "metrics.h"
 #include "settle/write.h"
 
@@ -97,7 +98,9 @@ static void wait_in_lane(struct pr_lane *lane, struct pr_job *job) {
     }
 }
 
+/* Nothing is left to write: how its last request ended is durable, whatever comes next. */
 static void done(struct pr_lane *lane, struct pr_job *job) {
+    pr_journal_clear(lane->process->journal, (uint32_t)lane->index, &job->journal_place);
     if (job->is_dropped && job->next != PR_NEXT_SETTLED) {
         bool is_claimed = job->next == PR_NEXT_WAIT;
         job->next = PR_NEXT_DROP;

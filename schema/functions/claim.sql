@@ -19,6 +19,8 @@ declare
     v_definite boolean;
     v_found boolean;
     v_own boolean;
+    v_alive boolean;
+    v_clear boolean;
     v_verdict smallint;
     v_resend boolean;
 begin
@@ -29,14 +31,25 @@ begin
         where x.tenant = p_tenant and x.day = p_day and x.id = j.id for no key update;
         v_found := found;
         v_own := v_found and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = j.claim_no;
-        v_definite := v_found and m.state in (1, 4) and exists (
+        v_alive := v_found and m.state = 1 and postrider.is_alive_v1(m.owner, m.epoch);
+        v_clear := v_found and m.state = 1 and not v_alive and postrider.is_wire_clear_v1(m.owner, m.epoch, j.id);
+        -- A resend that never left, of a dead owner or of our own claim that is repeated, is the unknown again that it was, and what holds for
+        -- unknowns holds for it.
+        if v_found and m.state = 1 and m.resends > 0 and (v_own or v_clear) and m.gen = j.gen then
+            m.state := postrider.state_back_v1(p_tenant, p_day, j.id, j.gen, m.resends);
+            m.resends := m.resends - (m.state = 4)::int::smallint;
+            m.reason := 'unknown';
+            update postrider.message x set state = m.state, resends = m.resends, reason = m.reason
+            where x.tenant = p_tenant and x.day = p_day and x.id = j.id;
+        end if;
+        v_definite := v_found and m.state in (1, 2, 4) and exists (
             select from postrider.outcome o
             where o.tenant = p_tenant and o.day = p_day and o.id = j.id and o.kind in (1, 4));
         v_resend := v_found and m.state = 4 and m.resends = 0 and m.category in (0, 2) and exists (
             select from postrider.sender s
             where s.tenant = p_tenant and s.id = m.sender and s.receipt_at > v_now - interval '1 minute');
-        v_verdict := postrider.verdict_v1(coalesce(m.state, 0::smallint), coalesce(m.gen, 0), j.gen, v_own,
-            m.state = 1 and postrider.is_alive_v1(m.owner, m.epoch), v_resend, v_definite);
+        v_verdict := postrider.verdict_v1(coalesce(m.state, 0::smallint), coalesce(m.gen, 0), j.gen, v_own, v_alive, v_clear, v_resend,
+                                          v_definite);
         ord := j.ord; verdict := v_verdict; reason := m.reason; was_unknown := coalesce(m.state = 4, false);
         attempt := case when v_found then greatest(m.attempt, (select max(o.attempt) from postrider.outcome o
                                                                where o.tenant = p_tenant and o.day = p_day and o.id = j.id)) else 0 end;
@@ -51,6 +64,10 @@ begin
         if v_verdict = 0 and m.state = 4 and j.state <> 1 then
             v_verdict := 9;
             verdict := 9;
+        elsif v_verdict = 0 and m.resends > 0 and j.state in (7, 8, 9) then -- let go by a person, and cannot go any more
+            v_verdict := 9;
+            verdict := 9;
+            update postrider.message x set state = 4, reason = 'unknown' where x.tenant = p_tenant and x.day = p_day and x.id = j.id;
         end if;
         if v_verdict = 0 then
             resends := m.resends + (m.state = 4)::int::smallint;
@@ -73,13 +90,15 @@ begin
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 0 and j.state = 3 then
                 update postrider.deferred d
-                set taken_owner = null, taken_epoch = null, reason = j.reason, due = j.until, pool = p_pool, is_asleep = false
+                set taken_owner = null, taken_epoch = null, due = j.until, pool = p_pool, is_asleep = false,
+                    reason = case when d.reason = 'resolved' then d.reason else j.reason end
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict in (0, 2) or (verdict = 9 and j.expiry <= v_now) then
                 delete from postrider.deferred d
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 9 then
-                update postrider.deferred d set due = v_now + interval '30 seconds'
+                update postrider.deferred d
+                set due = v_now + interval '30 seconds', taken_owner = null, taken_epoch = null, is_asleep = false, reason = 'unknown'
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             end if;
         end if;

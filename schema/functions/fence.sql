@@ -33,13 +33,13 @@ begin
         select d.day, d.id, d.gen, f.kind from f cross join lateral (
             select q.day, q.id, q.gen from postrider.deferred q
             where f.kind in (1, 4) and q.tenant = p_tenant and q.contact = f.contact and q.rule = f.grp
-              and q.taken_owner is null and q.reason <> 'unknown'
+              and q.taken_owner is null and q.reason not in ('unknown', 'resolved')
               and (case when f.kind = 1 then q.event_at <= f.at else q.event_at < f.at end)) d
         union
         select d.day, d.id, d.gen, f.kind from f cross join lateral (
             select q.day, q.id, q.gen from postrider.deferred q
             where f.kind in (2, 3) and q.tenant = p_tenant and q.subject = f.subject and q.rule = f.grp
-              and q.taken_owner is null and q.reason <> 'unknown'
+              and q.taken_owner is null and q.reason not in ('unknown', 'resolved')
               and (case when f.kind = 2 then q.event_at <= f.at else q.event_at < f.at end)) d),
     gone as (
         delete from postrider.deferred d using hit
@@ -47,7 +47,7 @@ begin
           and d.taken_owner is null -- again: a claim may have committed while this waited for the row
         returning d.day, d.id, d.gen, hit.kind)
     update postrider.message m
-    set state = case when gone.kind in (1, 2) then 8 else 9 end,
-        reason = case when gone.kind in (1, 2) then 'cancelled' else 'superseded' end, at = v_now
+    set state = case when m.resends > 0 then 4 when gone.kind in (1, 2) then 8 else 9 end, -- what may have been sent was not cancelled
+        reason = case when m.resends > 0 then 'unknown' when gone.kind in (1, 2) then 'cancelled' else 'superseded' end, at = v_now
     from gone where m.tenant = p_tenant and m.day = gone.day and m.id = gone.id and m.gen = gone.gen;
 end $$;

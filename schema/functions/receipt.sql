@@ -12,7 +12,7 @@ begin
         return false;
     end if;
     update postrider.sender s set receipt_at = postrider.clock() where s.tenant = p_tenant and s.id = m.sender;
-    if m.state > 5 then
+    if m.state > 5 and m.reason is distinct from 'resolved_lost' then -- whoever said lost did not know
         return false;
     end if;
     insert into postrider.outcome (tenant, day, id, attempt, kind, code, http, sender, template, latency_ms, at, reason, wamid)

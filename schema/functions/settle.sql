@@ -40,20 +40,37 @@ end $$;
 create or replace function postrider.refuse_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_reason text[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    v_state smallint;
 begin
     for i in 1 .. cardinality(p_id) loop
-        update postrider.message m set state = 7, reason = p_reason[i]
+        update postrider.message m
+        set state = case when m.resends = 0 then 7 else 4 end, reason = case when m.resends = 0 then p_reason[i] else 'unknown' end
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i] and m.gen = p_gen[i] and m.state = 1
-          and m.owner = p_owner and m.epoch = p_epoch;
-        if found and p_gen[i] > 0 then
+          and m.owner = p_owner and m.epoch = p_epoch
+        returning m.state into v_state;
+        if v_state = 4 then -- a resend: its first attempt may have reached the person, whatever stands against another one
+            update postrider.deferred d
+            set taken_owner = null, taken_epoch = null, reason = 'unknown', due = postrider.clock() + interval '30 seconds'
+            where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
+        elsif v_state = 7 and p_gen[i] > 0 then
             delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
         end if;
     end loop;
 end $$;
 
+-- The state of a claimed row whose claim came to nothing: written back. But a resend is again what it was: an unknown, or one that a person let go.
+create or replace function postrider.state_back_v1(p_tenant int, p_day date, p_id uuid, p_gen int, p_resends smallint) returns smallint
+    language sql stable as $$
+    select (case when p_resends = 0 then 2
+                 when exists (select from postrider.deferred d
+                              where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen and d.reason = 'resolved') then 5
+                 else 4 end)::smallint
+$$;
+
 -- Leaves the lane to come back: message row and payload in one transaction. p_state 3 (deferred) or 4 (unknown) is written only while the row is ours
 -- and of our gen; p_orphan says that the row is a dead epoch's instead. Due null: p_wait_ms from now. Asleep until the pool wakes it when the
--- reason is quota. A row that moved on stays as it is. Returns the ids that were moved.
+-- reason is quota. A resend that is put off is no ordinary deferral: it is the unknown again that it was. A row that moved on stays as it is. Returns the ids that were moved.
 create or replace function postrider.park_v1(
     p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_state smallint[], p_orphan boolean[], p_reason text[],
     p_due timestamptz[], p_wait_ms bigint[], p_expiry timestamptz[], p_since timestamptz[], p_kafka_at timestamptz[], p_attempt int[],
@@ -64,16 +81,26 @@ create or replace function postrider.park_v1(
 declare
     v_now timestamptz := postrider.clock();
     v_attempt int;
+    v_state smallint;
+    v_reason text;
     m record;
 begin
     for i in 1 .. cardinality(p_id) loop
         v_attempt := p_attempt[i];
+        v_state := p_state[i];
+        v_reason := p_reason[i];
+        if p_gen[i] > 0 and v_state = 3 then
+            select case when x.resends > 0 then postrider.state_back_v1(p_tenant, p_day, p_id[i], p_gen[i], x.resends) else 3 end into v_state
+            from postrider.message x where x.tenant = p_tenant and x.day = p_day and x.id = p_id[i];
+            v_reason := case v_state when 4 then 'unknown' when 5 then 'resolved' else v_reason end;
+        end if;
         if p_orphan[i] then -- its attempts are known only as far as they were recorded; one more may have been under way
             v_attempt := 1 + coalesce((select max(o.attempt) from postrider.outcome o
                                        where o.tenant = p_tenant and o.day = p_day and o.id = p_id[i]), 0);
         end if;
         update postrider.message x
-        set gen = x.gen + 1, state = p_state[i], reason = p_reason[i], tries = greatest(x.tries, p_tries[i]),
+        set gen = x.gen + 1, state = v_state, reason = v_reason, tries = greatest(x.tries, p_tries[i]),
+            resends = x.resends - (p_state[i] = 3 and v_state = 4)::int::smallint,
             attempt = greatest(x.attempt + p_orphan[i]::int, v_attempt)
         where x.tenant = p_tenant and x.day = p_day and x.id = p_id[i] and x.gen = p_gen[i]
           and case when p_orphan[i] then x.state = 1 and not postrider.is_alive_v1(x.owner, x.epoch)
@@ -92,24 +119,33 @@ begin
         insert into postrider.deferred (tenant, day, id, gen, part, due, is_asleep, reason, since, event_at, kafka_at, contact, category, pool,
                                         waited_ms, topic, off, rule, subject, payload)
         values (p_tenant, p_day, m.id, m.gen, m.part,
-                case when p_reason[i] = 'quota' then coalesce(p_expiry[i], 'infinity')
+                case when v_reason = 'quota' then coalesce(p_expiry[i], 'infinity')
                      else coalesce(p_due[i], v_now + p_wait_ms[i] * interval '1 ms') end,
-                p_reason[i] = 'quota', p_reason[i], coalesce(p_since[i], v_now), m.event_at, p_kafka_at[i], m.contact, m.category, m.pool,
+                v_reason = 'quota', v_reason, coalesce(p_since[i], v_now), m.event_at, p_kafka_at[i], m.contact, m.category, m.pool,
                 p_waited_ms[i], m.topic, m.off, m.rule, m.subject, p_payload[i]);
         id := m.id;
         return next;
     end loop;
 end $$;
 
--- Claimed and not handed to curl: gen kept, taken mark cleared, no offset settled.
+-- Claimed and not handed to curl: gen kept, taken mark cleared, no offset settled. A resend is again what it was.
 create or replace function postrider.unclaim_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    v_resends smallint;
 begin
     for i in 1 .. cardinality(p_id) loop
         update postrider.message m set state = 2
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i] and m.gen = p_gen[i] and m.state = 1
-          and m.owner = p_owner and m.epoch = p_epoch;
+          and m.owner = p_owner and m.epoch = p_epoch
+        returning m.resends into v_resends;
+        if v_resends > 0 then
+            update postrider.message m
+            set state = b.state, resends = m.resends - (b.state = 4)::int::smallint, reason = case b.state when 4 then 'unknown' else m.reason end
+            from postrider.state_back_v1(p_tenant, p_day, p_id[i], p_gen[i], v_resends) as b (state)
+            where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
+        end if;
         if p_gen[i] > 0 then
             update postrider.deferred d set taken_owner = null, taken_epoch = null
             where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i]

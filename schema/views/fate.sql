@@ -14,6 +14,6 @@ select m.tenant, m.day, m.id, m.contact, m.category, m.sender, m.rule, m.type, m
        o.wamid, o.code, o.at as answered_at
 from postrider.message m
 left join lateral (select x.kind, x.reason, x.wamid, x.code, x.at from postrider.outcome x
-                   where m.state in (1, 4, 6) and x.tenant = m.tenant and x.day = m.day and x.id = m.id and x.kind in (1, 4)
+                   where m.state in (1, 2, 4, 6) and x.tenant = m.tenant and x.day = m.day and x.id = m.id and x.kind in (1, 4)
                    order by x.kind, x.attempt limit 1) o on true
 where m.state <> 11;

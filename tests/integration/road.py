@@ -9,6 +9,7 @@ import copy
 import http.client
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -173,6 +174,12 @@ class Road:
         if wait:
             process.wait_for("assigned")
         return process
+
+    def bound(self, **more):
+        """What --check-config says that one crash leaves unknown at most."""
+        done = subprocess.run([env.program("postrider-dispatcher"), *self.options(**more), "--check-config"], capture_output=True, text=True,
+                              timeout=60, check=True)
+        return int(re.search(r"at most (\d+) messages unknown", done.stdout)[1])
 
     def page(self, path, name="d1"):
         """(status, text) of a dispatcher's admin page."""

@@ -295,10 +295,13 @@ def _claim_sql(jobs, fences, back, scalars):
 class Lane:
     """A dispatcher's process as the database sees it, and its statements over a session. Batches are sorted as the gate's are."""
 
-    def __init__(self, session, name, lease_s=3600):
-        self.session, self.name = session, name
-        started = session.row(f"select * from postrider.instance_start_v1('{name}', 'host', {lease_s * 1000})")
-        self.owner, self.epoch = started["id"], started["epoch"]
+    def __init__(self, session, name, lease_s=3600, journal=None, left=None):
+        """journal: the key of the journal that it keeps. left: what the journal of the one before says: (owner, epoch, key, numbers of messages)."""
+        self.session, self.name, self.journal = session, name, journal
+        owner, epoch, key, numbers = left or (None, None, None, [])
+        started = session.row(f"select * from postrider.instance_start_v1('{name}', 'host', {lease_s * 1000}, {literal(journal)}, {literal(owner)}, "
+                              f"{literal(epoch)}, {literal(key)}, {array('uuid', map(message_id, numbers))})")
+        self.owner, self.epoch, self.took_journal = started["id"], started["epoch"], started["is_journal_taken"]
 
     def die(self):
         """Its lease ends."""

@@ -13,7 +13,7 @@ ROWS = 20_000
 DAY = ledger.DAY + datetime.timedelta(days=1)
 # Tables that grow with the business; whatever reads one of them must have an index and use it to find the row.
 LARGE = {"message": "id", "outcome": "id", "deferred": None, "contact": None, "consent": None, "reach": "contact", "fence": "key", "aside": None,
-         "dead_letter": None, "control": None}
+         "dead_letter": None, "control": None, "journal_message": "id"}
 FILL = f"""
 alter table postrider.message_{DAY:%Y%m%d} set (autovacuum_enabled = off);
 alter table postrider.outcome_{DAY:%Y%m%d} set (autovacuum_enabled = off);
@@ -33,6 +33,8 @@ select 1, '{DAY}', gen_random_uuid(), 1, n % 4, '{ledger.NEVER}', n % 2 = 0, cas
 insert into postrider.reach select 1, 1, 1000 + n, 1, null from generate_series(1, {ROWS}) n;
 insert into postrider.fence select 1, k, (5000 + n)::text, 'cart', '{ledger.BASE}', 0, gen_random_uuid()
 from generate_series(1, {ROWS // 4}) n, generate_series(1, 4) k;
+insert into postrider.journal values (99, 1, '{ledger.BASE}');
+insert into postrider.journal_message select 99, 1, gen_random_uuid() from generate_series(1, {ROWS}) n;
 insert into postrider.control (tenant, kind, target) select 1, 'contact', n::text from generate_series(1, {ROWS}) n;
 """
 
@@ -97,6 +99,18 @@ class Plans(ledger.RaceCase):
         lane.unclaim(*((n, 0) for n in part[24:28]), day=DAY)
         lane.refuse(*((n, 0) for n in part[28:32]), day=DAY)
         cls.second_half(lane, first, part)
+        cls.crash(lane, first)
+
+    @classmethod
+    def crash(cls, lane, first):
+        """A process ends with claims, one of which its journal has, and the lane meets them."""
+        jobs = [Job(first + 80 + n, to=210 + n) for n in range(3)]
+        key = ledger.uuid.UUID(int=first)
+        old = ledger.Lane(lane.session, f"crashed-{first}", journal=key)
+        old.claim(jobs, day=DAY)
+        again = ledger.Lane(lane.session, old.name, left=(old.owner, old.epoch, key, [jobs[0].n]))
+        assert again.took_journal
+        lane.claim([Job(j.n, to=j.to) for j in jobs], day=DAY)
 
     @classmethod
     def second_half(cls, lane, first, part):

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { GENS = 3, FLAGS = 16 };
+enum { GENS = 3, FLAGS = 32 };
 
 static void print_cell(int state, int row_gen, int gen, unsigned flags) {
     const struct pr_verdict_facts facts = {
@@ -12,11 +12,12 @@ static void print_cell(int state, int row_gen, int gen, unsigned flags) {
         .gen = gen,
         .is_own_claim = (flags & 1) != 0,
         .is_owner_alive = (flags & 2) != 0,
-        .is_resend_allowed = (flags & 4) != 0,
-        .has_definite_outcome = (flags & 8) != 0,
+        .is_wire_clear = (flags & 4) != 0,
+        .is_resend_allowed = (flags & 8) != 0,
+        .has_definite_outcome = (flags & 16) != 0,
     };
-    printf("%d %d %d %d %d %d %d %d\n", state, row_gen, gen, facts.is_own_claim, facts.is_owner_alive,
-           facts.is_resend_allowed, facts.has_definite_outcome, (int)pr_verdict_of(&facts));
+    printf("%d %d %d %d %d %d %d %d %d\n", state, row_gen, gen, facts.is_own_claim, facts.is_owner_alive,
+           facts.is_wire_clear, facts.is_resend_allowed, facts.has_definite_outcome, (int)pr_verdict_of(&facts));
 }
 
 /* One state more than there are: a row that a newer schema wrote. */

@@ -16,14 +16,15 @@ class Cells(ledger.Case):
         if not program.exists():
             self.skipTest("verdict_cells is not built")
         cells = [line for line in subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines() if wanted(line)]
-        values = ",".join("({},{},{},{}::boolean,{}::boolean,{}::boolean,{}::boolean,{})".format(
-            *(f"'{word}'" if 3 <= i <= 6 else word for i, word in enumerate(line.split()))) for line in cells)
-        got = self.s.rows(f"select postrider.verdict_v1(s::smallint, r, g, o, a, x, d) as v from (values {values}) as t (s, r, g, o, a, x, d, v)")
+        values = ",".join("({},{},{},{}::boolean,{}::boolean,{}::boolean,{}::boolean,{}::boolean,{})".format(
+            *(f"'{word}'" if 3 <= i <= 7 else word for i, word in enumerate(line.split()))) for line in cells)
+        got = self.s.rows(f"select postrider.verdict_v1(s::smallint, r, g, o, a, w, x, d) as v from (values {values}) "
+                          "as t (s, r, g, o, a, w, x, d, v)")
         return len(cells), [f"{cell}: SQL says {row['v']}" for cell, row in zip(cells, got) if int(cell.split()[-1]) != row["v"]]
 
     def test_every_cell_is_the_same_in_sql_and_in_c(self):
         cells, different = self.compare(lambda line: int(line.split()[0]) <= SHADOW)
-        self.assertEqual(cells, 12 * 9 * 16)
+        self.assertEqual(cells, 12 * 9 * 32)
         self.assertEqual(different, [])
 
     def test_a_state_of_a_newer_schema_is_never_sent_in_either(self):
