@@ -16,7 +16,7 @@ begin
           union
           select b.contact, h.category from unnest(p_back_contact, p_back_id) as b (contact, id)
           cross join lateral (select x.category from postrider.freq x
-                              where x.tenant = p_tenant and x.contact = b.contact and b.id = any (x.id)) h) k
+                              where x.tenant = p_tenant and x.contact = b.contact and b.id = any (x.id) limit 4) h) k
     order by k.contact, k.category
     on conflict (tenant, contact, category) do update set contact = excluded.contact where false;
 end $$;
@@ -43,23 +43,26 @@ create or replace function postrider.cap_v1(
     returns table (ord int, until timestamptz) language plpgsql volatile
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
+declare
+    v_category smallint[];
+    v_n int[];
+    v_lasts interval[];
 begin
     perform postrider.cap_lock_v1(p_tenant, p_contact, p_category, p_back_contact, p_back_id);
     if coalesce(cardinality(p_back_id), 0) > 0 then
         perform postrider.cap_give_back_v1(p_tenant, p_back_contact, p_back_id);
     end if;
-    -- In the next statement, so that it sees what was committed while this waited. Of each cap the hit that must leave its window first.
+    select array_agg(p.category), array_agg(c.n), array_agg(c.s * interval '1 second' + postrider.cap_slack()) into v_category, v_n, v_lasts
+    from postrider.policy p cross join lateral unnest(p.cap_n, p.cap_s) as c (n, s) where p.tenant = p_tenant;
+    -- In a statement behind the lock, so that it sees what was committed while this waited. Of each cap the hit that must leave its window first.
     return query
-    select u.ord::int, max(w.until)
+    select u.ord::int, max(w.at + c.lasts)
     from unnest(p_contact, p_category, p_id) with ordinality as u (contact, category, id, ord)
     cross join lateral (select x.at, x.id from postrider.freq x
                         where x.tenant = p_tenant and x.contact = u.contact and x.category = u.category limit 1) f
-    cross join lateral (select x.cap_n, x.cap_s from postrider.policy x where x.tenant = p_tenant and x.category = u.category limit 1) p
-    cross join lateral unnest(p.cap_n, p.cap_s) as c (n, s)
-    cross join lateral (select h.at + c.s * interval '1 second' + postrider.cap_slack() as until
-                        from unnest(f.at, f.id) as h (at, id) where h.id <> u.id
-                        order by h.at desc offset c.n - 1 limit 1) w
-    where w.until > postrider.clock()
+    cross join lateral unnest(v_category, v_n, v_lasts) as c (category, n, lasts)
+    cross join lateral (select h.at from unnest(f.at, f.id) as h (at, id) where h.id <> u.id order by h.at desc offset c.n - 1 limit 1) w
+    where c.category = u.category and cardinality(f.at) >= c.n and w.at + c.lasts > postrider.clock()
     group by u.ord;
 end $$;
 
@@ -70,16 +73,19 @@ create or replace function postrider.cap_hit_v1(p_tenant int, p_contact bigint[]
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_now timestamptz := postrider.clock();
+    v_oldest timestamptz[]; -- that a window of the category needs; by category + 1
 begin
+    select array_agg(v_now - c.lasts - postrider.cap_slack() order by g.category) into v_oldest
+    from generate_series(0, 3) as g (category)
+    left join lateral (select max(s.s) * interval '1 second' as lasts from postrider.policy p, unnest(p.cap_s) as s (s)
+                       where p.tenant = p_tenant and p.category = g.category) c on true;
     insert into postrider.freq as f (tenant, contact, category, at, id)
     select p_tenant, u.contact, u.category, h.at || greatest(v_now, h.at[cardinality(h.at)]), h.id || u.id
     from unnest(p_contact, p_category, p_id) as u (contact, category, id)
-    cross join lateral (select max(c.s) * interval '1 second' + postrider.cap_slack() as lasts from postrider.policy x, unnest(x.cap_s) as c (s)
-                        where x.tenant = p_tenant and x.category = u.category) p
     cross join lateral (select coalesce(array_agg(k.at order by k.ord), '{}') as at, coalesce(array_agg(k.id order by k.ord), '{}') as id
                         from postrider.freq x, unnest(x.at, x.id) with ordinality as k (at, id, ord)
                         where x.tenant = p_tenant and x.contact = u.contact and x.category = u.category
-                          and k.id <> u.id and k.at > v_now - p.lasts) h
+                          and k.id <> u.id and k.at > v_oldest[u.category + 1]) h
     order by u.contact, u.category
     on conflict (tenant, contact, category) do update set at = excluded.at, id = excluded.id;
 end $$;
