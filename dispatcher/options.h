@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "core/template.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,6 +49,10 @@ struct pr_options {
         const char *tenant;      /* for records that name none; "": they are refused */
         const char *secrets_dir; /* senders' tokens, a file each, by the name that the sender row stores */
     } dispatch;
+    struct {
+        int64_t max_age_ms[PR_CATEGORIES]; /* by enum pr_category */
+        int64_t max_tries[PR_CATEGORIES];
+    } retry;
     struct {
         const char *cloud_api_url; /* no slash at the end */
         const char *d360_url;
