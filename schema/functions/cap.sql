@@ -36,10 +36,8 @@ begin
     end loop;
 end $$;
 
--- Whom of a batch the caps refuse now, and the moment that lets them go. Contacts and categories must be distinct pairs. The hits of definite
--- failures are given back first.
-create or replace function postrider.cap_v1(
-    p_tenant int, p_contact bigint[], p_category smallint[], p_id uuid[], p_back_contact bigint[], p_back_id uuid[])
+-- Whom the caps refuse now, and the moment that lets them go. Of each cap it is the hit that must leave its window first.
+create or replace function postrider.cap_until_v1(p_tenant int, p_contact bigint[], p_category smallint[], p_id uuid[])
     returns table (ord int, until timestamptz) language plpgsql volatile
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -48,13 +46,8 @@ declare
     v_n int[];
     v_lasts interval[];
 begin
-    perform postrider.cap_lock_v1(p_tenant, p_contact, p_category, p_back_contact, p_back_id);
-    if coalesce(cardinality(p_back_id), 0) > 0 then
-        perform postrider.cap_give_back_v1(p_tenant, p_back_contact, p_back_id);
-    end if;
     select array_agg(p.category), array_agg(c.n), array_agg(c.s * interval '1 second' + postrider.cap_slack()) into v_category, v_n, v_lasts
     from postrider.policy p cross join lateral unnest(p.cap_n, p.cap_s) as c (n, s) where p.tenant = p_tenant;
-    -- In a statement behind the lock, so that it sees what was committed while this waited. Of each cap the hit that must leave its window first.
     return query
     select u.ord::int, max(w.at + c.lasts)
     from unnest(p_contact, p_category, p_id) with ordinality as u (contact, category, id, ord)
@@ -64,6 +57,21 @@ begin
     cross join lateral (select h.at from unnest(f.at, f.id) as h (at, id) where h.id <> u.id order by h.at desc offset c.n - 1 limit 1) w
     where c.category = u.category and cardinality(f.at) >= c.n and w.at + c.lasts > postrider.clock()
     group by u.ord;
+end $$;
+
+-- The same for a batch of the claim, under the locks of its people: contacts and categories must be distinct pairs. The hits of definite failures are given
+-- back first.
+create or replace function postrider.cap_v1(
+    p_tenant int, p_contact bigint[], p_category smallint[], p_id uuid[], p_back_contact bigint[], p_back_id uuid[])
+    returns table (ord int, until timestamptz) language plpgsql volatile
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
+begin
+    perform postrider.cap_lock_v1(p_tenant, p_contact, p_category, p_back_contact, p_back_id);
+    if coalesce(cardinality(p_back_id), 0) > 0 then
+        perform postrider.cap_give_back_v1(p_tenant, p_back_contact, p_back_id);
+    end if;
+    -- In a statement behind the lock, so that it sees what was committed while this waited.
+    return query select c.* from postrider.cap_until_v1(p_tenant, p_contact, p_category, p_id) c;
 end $$;
 
 -- A hit for each who was admitted in the end. The rows are locked by cap_v1; what no window needs any more leaves them. A hit is never older than the

@@ -503,6 +503,19 @@ class RuleTest(Control):
         self.assertIn("would wait for room and then go from aurora-main", self.rule(event()).stdout)
         self.assertIn("quota 1 of 1", self.rule(event()).stdout)
 
+    def test_a_policy_says_when_it_would_go(self):
+        business = BUSINESS | {"time_zone": "UTC", "policy": {"utility": {"quiet_hours": "00:00-12:00"}}}
+        self.apply(business=business, templates=TEMPLATES, rules=RULES)
+        self.run_it("consent", "grant", "--to", "+5511999990000", "--category", "all", "--how", "website")
+        tomorrow = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=1)
+        night = event(notbefore=f"{tomorrow}T03:00:00Z")
+        self.assertIn(f"would wait until {tomorrow}T12:00:00Z (quiet hours) and then go", self.rule(night).stdout)
+        self.assertIn(f"would wait until {tomorrow}T13:00:00Z and then go", self.rule(event(notbefore=f"{tomorrow}T13:00:00Z")).stdout)
+        self.sql("update postrider.policy set quiet_from = null, quiet_to = null, cap_n = '{1}', cap_s = '{172800}'; insert into postrider.freq "
+                 f"select tenant, id, 0, array['{tomorrow}T13:00:00Z'::timestamptz], array[gen_random_uuid()] from postrider.contact")
+        leaves = tomorrow + datetime.timedelta(days=2)
+        self.assertIn(f"would wait until {leaves}T13:01:00Z (frequency cap) and then go", self.rule(event()).stdout)
+
     def test_files_are_enough(self):
         business, templates, rules = self.files(BUSINESS, TEMPLATES, RULES)
         offline = {"POSTRIDER_POSTGRES_CONNINFO": "host=/nowhere"}
