@@ -2,6 +2,7 @@
 #include "apply_store.h"
 #include "command.h"
 #include "db.h"
+#include "locate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +72,8 @@ static bool check_zone(struct store *s, const struct pr_catalog_business *b) {
     PGresult *r = pr_db_query(s->db, "select exists (select from pg_timezone_names where name = $1)", 1, &zone);
     bool ok = r && pr_db_bool(r, 0, 0);
     if (r && !ok) {
-        pr_error("%s: time_zone: %s is no time zone that the database knows; write it like America/Sao_Paulo",
-                 b->file->path, zone);
+        pr_error("%s:%d: time_zone: %s is no time zone that the database knows; write it like America/Sao_Paulo",
+                 b->file->path, pr_locate(b->file->text, "time_zone"), zone);
     }
     PQclear(r);
     return ok;
@@ -128,6 +129,81 @@ static bool store_sender(struct store *s, const struct pr_catalog_business *b, c
         9, values);
 }
 
+/* "marketing: 1 in 24h, 3 in 7d; quiet 21:00-08:00", as the file has it but for the unit, and the columns. */
+static void name_policy(const struct pr_catalog_policy *p, struct pr_buf *name, char n[64], char seconds[64],
+                        char quiet[2][8]) {
+    static const struct {
+        const char *name;
+        int32_t seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
+    int at_n = 0, at_s = 0;
+    for (size_t i = 0; i < p->caps_n; i++) {
+        size_t u = p->caps[i].seconds == 86400 ? 1 : 0; /* a day is said "24h" */
+        while (p->caps[i].seconds % units[u].seconds != 0) {
+            u++;
+        }
+        pr_buf_printf(name, "%s%d in %d%s", i ? ", " : ": ", (int)p->caps[i].n,
+                      (int)(p->caps[i].seconds / units[u].seconds), units[u].name);
+        at_n += snprintf(n + at_n, 64 - (size_t)at_n, "%s%d", i ? "," : "{", (int)p->caps[i].n);
+        at_s += snprintf(seconds + at_s, 64 - (size_t)at_s, "%s%d", i ? "," : "{", (int)p->caps[i].seconds);
+    }
+    (void)snprintf(n + at_n, 64 - (size_t)at_n, p->caps_n ? "}" : "{}");
+    (void)snprintf(seconds + at_s, 64 - (size_t)at_s, p->caps_n ? "}" : "{}");
+    const int32_t minutes[2] = {p->quiet_from, p->quiet_to};
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(quiet[i], 8, "%02d:%02d", (int)(minutes[i] / 60 % 24), (int)(minutes[i] % 60));
+    }
+    if (p->quiet_from >= 0) {
+        pr_buf_printf(name, "%s quiet %s-%s", p->caps_n ? ";" : ":", quiet[0], quiet[1]);
+    }
+}
+
+static bool store_policy(struct store *s, const struct pr_catalog_business *b, enum pr_category category) {
+    const struct pr_catalog_policy *p = &b->policy[category];
+    char n[64], seconds[64], quiet[2][8], number[8];
+    struct pr_buf name;
+    pr_buf_init(&name, 256);
+    pr_buf_put_span(&name, pr_span_of(pr_category_name(category)));
+    name_policy(p, &name, n, seconds, quiet);
+    (void)snprintf(number, sizeof(number), "%d", (int)category);
+    const char *const values[] = {
+        s->tenant, number, n, seconds, p->quiet_from >= 0 ? quiet[0] : NULL, p->quiet_from >= 0 ? quiet[1] : NULL};
+    bool ok = store(s, b->tenant, "policy", pr_buf_span(&name),
+                    "insert into postrider.policy as p (tenant, category, cap_n, cap_s, quiet_from, quiet_to) values "
+                    "($1::int, $2::smallint, $3::int[], $4::int[], $5::time, $6::time) "
+                    "on conflict (tenant, category) do update set cap_n = excluded.cap_n, cap_s = excluded.cap_s, "
+                    "quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to "
+                    "where (p.cap_n, p.cap_s, p.quiet_from, p.quiet_to) is distinct from (excluded.cap_n, "
+                    "excluded.cap_s, excluded.quiet_from, excluded.quiet_to) returning xmax = 0",
+                    6, values);
+    pr_buf_free(&name);
+    return ok;
+}
+
+/* A category of which the file says nothing has no caps and no quiet hours, whatever an earlier file said. */
+static bool remove_policy(struct store *s, const struct pr_catalog_business *b, enum pr_category category) {
+    char number[8];
+    (void)snprintf(number, sizeof(number), "%d", (int)category);
+    const char *const values[] = {s->tenant, number};
+    PGresult *r = pr_db_query(
+        s->db, "delete from postrider.policy where tenant = $1::int and category = $2::smallint returning true", 2,
+        values);
+    if (r && PQntuples(r) > 0) {
+        note(s, b->tenant, "policy", pr_span_of(pr_category_name(category)), BECAME_REMOVED);
+    }
+    PQclear(r);
+    return r != NULL;
+}
+
+static bool store_policies(struct store *s, const struct pr_catalog_business *b) {
+    bool ok = true;
+    for (int i = 0; ok && i < PR_CATEGORIES; i++) {
+        bool is_set = b->policy[i].caps_n > 0 || b->policy[i].quiet_from >= 0;
+        ok = is_set ? store_policy(s, b, (enum pr_category)i) : remove_policy(s, b, (enum pr_category)i);
+    }
+    return ok;
+}
+
 static bool store_business(struct store *s, const struct pr_catalog_business *b) {
     const char *const values[] = {text(b->tenant), text(b->name), text(b->locale), text(b->time_zone), text(b->country)};
     if (!check_zone(s, b) ||
@@ -145,7 +221,7 @@ static bool store_business(struct store *s, const struct pr_catalog_business *b)
     for (size_t i = 0; ok && i < b->senders_n; i++) {
         ok = !b->senders[i].is_of_file || store_sender(s, b, &b->senders[i]);
     }
-    return ok;
+    return ok && store_policies(s, b);
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/buf.h"
+#include "core/compile.h"
 #include "core/rule.h"
 #include "core/template.h"
 
@@ -29,6 +30,19 @@ struct pr_catalog_sender {
     int32_t id, pool;                                              /* of their rows; 0 when there are none (yet) */
 };
 
+enum { PR_CATALOG_CAPS_MAX = 4 };
+
+struct pr_catalog_cap {
+    int32_t n, seconds;
+};
+
+/* What a business.json asks for in one category; nothing where it says nothing. */
+struct pr_catalog_policy {
+    size_t caps_n;
+    struct pr_catalog_cap caps[PR_CATALOG_CAPS_MAX];
+    int32_t quiet_from, quiet_to; /* minutes of the day; -1: none */
+};
+
 /* A tenant: of a business.json, or of the database. */
 struct pr_catalog_business {
     STAILQ_ENTRY(pr_catalog_business) next;
@@ -39,6 +53,7 @@ struct pr_catalog_business {
     struct pr_span pool, tier;
     int32_t people_max; /* 0: unlimited */
     int32_t reserve_pct;
+    struct pr_catalog_policy policy[PR_CATEGORIES]; /* of a file only */
     size_t senders_n;
     struct pr_catalog_sender *senders;
 };
@@ -96,6 +111,14 @@ void pr_catalog_read(struct pr_catalog *catalog, const char *path);
 
 /* catalog_business.c: takes a business object; for pr_catalog_read. */
 void pr_catalog_take_business(struct pr_catalog *catalog, const struct pr_catalog_file *file);
+
+/* A fault for every key of `object` that is not one of `known` (ended by NULL); catalog_business.c. */
+void pr_catalog_check_keys(struct pr_catalog *catalog, const struct pr_catalog_file *file,
+                           const struct pr_place *parent, json_t *object, const char *const *known);
+
+/* catalog_policy.c: its policy, which may be absent. */
+void pr_catalog_take_policy(struct pr_catalog *catalog, const struct pr_catalog_file *file,
+                            struct pr_catalog_business *business);
 
 /*
  * Gives the templates whose file names no tenant to one: `option` (--tenant, NULL: not given), or the only one of

@@ -49,17 +49,23 @@ static struct pr_span take_text(struct reader *r, const struct pr_place *parent,
     return copy(r, value);
 }
 
-static void check_keys(struct reader *r, const struct pr_place *parent, json_t *object, const char *const *known) {
+void pr_catalog_check_keys(struct pr_catalog *catalog, const struct pr_catalog_file *file,
+                           const struct pr_place *parent, json_t *object, const char *const *known) {
     const char *key;
     json_t *value;
     json_object_foreach (object, key, value) {
         struct pr_place at = pr_place_key(parent, key);
         if (strcmp(key, "token") == 0) {
-            fault(r, &at, "never the token itself: put it into a file of its own and name that in \"token_file\"");
+            pr_catalog_fault(catalog, file, at.text, "%s",
+                             "never the token itself: put it into a file of its own and name that in \"token_file\"");
         } else if (!pr_compile_is_known(key, known)) {
-            fault(r, &at, "is not a key that is known here; it may be misspelt");
+            pr_catalog_fault(catalog, file, at.text, "%s", "is not a key that is known here; it may be misspelt");
         }
     }
+}
+
+static void check_keys(struct reader *r, const struct pr_place *parent, json_t *object, const char *const *known) {
+    pr_catalog_check_keys(r->catalog, r->file, parent, object, known);
 }
 
 static bool is_name(struct pr_span text) {
@@ -267,8 +273,8 @@ static void take_country(struct reader *r, const struct pr_place *root) {
 }
 
 void pr_catalog_take_business(struct pr_catalog *catalog, const struct pr_catalog_file *file) {
-    static const char *const known[] = {"tenant",  "name",      "locale",  "time_zone",
-                                        "country", "portfolio", "senders", NULL};
+    static const char *const known[] = {"tenant",    "name",    "locale", "time_zone", "country",
+                                        "portfolio", "senders", "policy", NULL};
     struct pr_catalog_business *b = pr_arena_calloc(&catalog->arena, 1, sizeof(*b));
     struct reader r = {catalog, file, b};
     struct pr_place root = pr_place_root(), tenant_at = pr_place_key(&root, "tenant");
@@ -284,6 +290,7 @@ void pr_catalog_take_business(struct pr_catalog *catalog, const struct pr_catalo
     take_country(&r, &root);
     take_portfolio(&r, &root);
     take_senders(&r, &root);
+    pr_catalog_take_policy(catalog, file, b);
     const struct pr_catalog_business *other = pr_catalog_find(catalog, b->tenant);
     if (b->tenant.n > 0 && other) {
         fault(&r, &tenant_at, "is also the tenant of another file of this call");

@@ -93,18 +93,50 @@ static int64_t not_before(const struct pr_rule_test *t) {
     return t->record.notbefore_us != PR_TIME_NONE && t->record.notbefore_us > at ? t->record.notbefore_us : at;
 }
 
-static bool print_verdict(struct pr_rule_test *t, const PGresult *r, const char *why) {
-    char room[128], when[PR_TIME_TEXT];
-    bool is_full = false;
-    if (!quota(t, pr_db_bool(r, 0, 2), room, &is_full)) {
+/* Moves `*at` behind quiet hours that it falls into and behind a cap that is reached; `*what` says which. */
+static bool policy(struct pr_rule_test *t, int64_t *at, const char **what) {
+    char category[8], when[PR_TIME_TEXT];
+    (void)snprintf(category, sizeof(category), "%d", (int)t->choice.category);
+    pr_time_format(*at, when);
+    PGresult *r =
+        ask(t,
+            "select (extract(epoch from q.until) * 1000000)::bigint, (extract(epoch from p.until) * "
+            "1000000)::bigint from postrider.contact c "
+            "left join lateral postrider.quiet_v1($1::int, $4::timestamptz, array[c.id], array[$3::smallint], "
+            "array[1::smallint], array[gen_random_uuid()]) q on true "
+            "left join lateral postrider.cap_until_v1($1::int, array[c.id], array[$3::smallint], "
+            "array[gen_random_uuid()]) p on true "
+            "where c.tenant = $1::int and c.address = $2",
+            category, when);
+    if (!r || PQntuples(r) != 1) {
+        PQclear(r);
         return false;
     }
+    static const char *const words[] = {" (quiet hours)", " (frequency cap)"};
+    for (int i = 0; i < 2; i++) {
+        if (!PQgetisnull(r, 0, i) && pr_db_int(r, 0, i) > *at) {
+            *at = pr_db_int(r, 0, i);
+            *what = words[i];
+        }
+    }
+    PQclear(r);
+    return true;
+}
+
+static bool print_verdict(struct pr_rule_test *t, const PGresult *r, const char *why) {
+    char room[128], when[PR_TIME_TEXT];
+    const char *what = "";
+    bool is_full = false;
     int64_t at = not_before(t);
+    if (!quota(t, pr_db_bool(r, 0, 2), room, &is_full) || !policy(t, &at, &what)) {
+        return false;
+    }
     pr_time_format(at / 1000000 * 1000000, when);
     if (is_full) {
         printf("  would wait for room and then go from %.*s: %s; %s\n", PR_SPAN_ARG(t->sender->name), why, room);
     } else if (at > t->now_us) {
-        printf("  would wait until %s and then go from %.*s: %s; %s\n", when, PR_SPAN_ARG(t->sender->name), why, room);
+        printf("  would wait until %s%s and then go from %.*s: %s; %s\n", when, what, PR_SPAN_ARG(t->sender->name), why,
+               room);
     } else {
         printf("  would send from %.*s: %s; %s\n", PR_SPAN_ARG(t->sender->name), why, room);
     }

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "core/template.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +50,10 @@ struct pr_options {
         const char *secrets_dir; /* senders' tokens, a file each, by the name that the sender row stores */
         const char *state_dir;   /* of the journal; "": none is kept */
     } dispatch;
+    struct {
+        int64_t max_age_ms[PR_CATEGORIES]; /* by enum pr_category */
+        int64_t max_tries[PR_CATEGORIES];
+    } retry;
     struct {
         const char *cloud_api_url; /* no slash at the end */
         const char *d360_url;

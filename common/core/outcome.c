@@ -348,3 +348,21 @@ int64_t pr_retry_after_parse(struct pr_span value, int64_t now_us) {
         return 0;
     return at_us - now_us < US(DAY_S) ? at_us - now_us : US(DAY_S);
 }
+
+/* Looked for as text: the header is JSON of changing depth, by account and by use case, and only this one number of it says when to come back. */
+int64_t pr_usage_parse(struct pr_span value) {
+    static const char key[] = "\"estimated_time_to_regain_access\"";
+    int64_t most = 0, minutes;
+    const char *at;
+    while (value.n > 0 && (at = memmem(value.p, value.n, key, sizeof(key) - 1)) != NULL) {
+        value = pr_span_skip(value, (size_t)(at - value.p) + sizeof(key) - 1);
+        while (value.n > 0 && (value.p[0] == ' ' || value.p[0] == ':'))
+            value = pr_span_skip(value, 1);
+        size_t n = 0;
+        while (n < value.n && value.p[n] >= '0' && value.p[n] <= '9')
+            n++;
+        if (read_digits(pr_span_make(value.p, n), DAY_S / MINUTE_S, &minutes) && minutes > most)
+            most = minutes;
+    }
+    return US(most * MINUTE_S);
+}

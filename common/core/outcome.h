@@ -69,6 +69,12 @@ void pr_outcome_classify(const struct pr_answer *answer, struct pr_outcome *out)
  */
 int64_t pr_retry_after_parse(struct pr_span value, int64_t now_us);
 
+/*
+ * X-Business-Use-Case-Usage and its kin: the longest `estimated_time_to_regain_access` that is said, which is in minutes, in microseconds;
+ * 0 when none is, or nothing has to be regained. Capped at 24 h. Meta, "Rate limits".
+ */
+int64_t pr_usage_parse(struct pr_span value);
+
 /* One row of the table, for docs, tests and the sandbox's error mixes. */
 struct pr_outcome_rule {
     int32_t code_first, code_last; /* inclusive; rows rise and do not overlap */

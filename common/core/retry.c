@@ -7,7 +7,6 @@ const struct pr_backoff pr_backoff_default = {
     .base_us = 250000,
     .cap_us = INT64_C(3600) * 1000000,
     .lane_us = INT64_C(30) * 1000000,
-    .tries_max = 8,
 };
 
 /* base * 2^tries, not above the cap, without ever computing what would overflow. */
@@ -32,7 +31,8 @@ int64_t pr_backoff_wait(const struct pr_backoff *backoff, uint32_t tries, int64_
     return larger(larger(wait, smaller(hint_us, backoff->cap_us)), WAIT_US_MIN);
 }
 
-int64_t pr_backoff_pair(uint32_t tries) {
-    const int64_t hour_s = 3600; /* 4^6 is 4,096 s */
-    return (tries >= 6 ? hour_s : INT64_C(1) << (2 * tries)) * 1000000;
+int64_t pr_backoff_pair(uint32_t tries, int64_t hint_us) {
+    const int64_t hour_us = INT64_C(3600) * 1000000; /* 4^6 is 4,096 s */
+    int64_t own_us = tries >= 6 ? hour_us : (INT64_C(1) << (2 * tries)) * 1000000;
+    return larger(own_us, smaller(hint_us, hour_us));
 }

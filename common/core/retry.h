@@ -9,10 +9,9 @@ struct pr_backoff {
     int64_t base_us; /* first window */
     int64_t cap_us;  /* largest window and largest hint honoured */
     int64_t lane_us; /* waits up to this stay in the lane, all of a message's waits added up; longer ones are deferred */
-    uint32_t tries_max; /* tries charged to the message before it is given up */
 };
 
-/* 250 ms doubling to 1 h, 30 s in the lane, 8 tries. */
+/* 250 ms doubling to 1 h, 30 s in the lane. */
 extern const struct pr_backoff pr_backoff_default;
 
 /*
@@ -21,7 +20,7 @@ extern const struct pr_backoff pr_backoff_default;
  */
 int64_t pr_backoff_wait(const struct pr_backoff *backoff, uint32_t tries, int64_t hint_us, uint64_t random);
 
-/* Pair limit (131056): 4^tries seconds, capped at an hour. Meta, "Pair rate limits". */
-int64_t pr_backoff_pair(uint32_t tries);
+/* Pair limit (131056): 4^tries seconds, at least `hint_us`, both capped at an hour. Meta, "Pair rate limits". */
+int64_t pr_backoff_pair(uint32_t tries, int64_t hint_us);
 
 #endif

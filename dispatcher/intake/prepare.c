@@ -106,6 +106,18 @@ static void find_times(struct pr_job *job) {
     }
 }
 
+/* Nothing waits for ever: its category's age counts from when it could first go, and what the record or its rule says may only be sooner. */
+static void limit_age(const struct pr_lane *lane, struct pr_job *job) {
+    int64_t age_us = lane->process->opt->retry.max_age_ms[job->category] * 1000;
+    int64_t from_us = job->event_us;
+    if (job->not_before_us != PR_TIME_NONE && job->not_before_us > from_us) {
+        from_us = job->not_before_us;
+    }
+    if (job->event_us != PR_TIME_NONE && (job->expiry_us == PR_TIME_NONE || from_us + age_us < job->expiry_us)) {
+        job->expiry_us = from_us + age_us;
+    }
+}
+
 static bool sender_is_up(void *arg, const struct pr_sender *sender) {
     struct pr_lane *lane = arg;
     return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns + sender_stopped_ns);
@@ -191,6 +203,7 @@ static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
     struct pr_span locale = job->record.locale.n > 0 ? job->record.locale : job->tenant->locale;
     job->choice = pr_tenant_template(job->tenant, job->rule->on[job->rank].template_name, locale);
     job->category = job->choice.category;
+    limit_age(lane, job);
     find_sender(lane, job);
     if (!job->choice.has_approved) { /* which language, the contact's own locale may decide after the claim */
         /* A template that was paused while the message waited is waited for; a new message for it is refused at once. */

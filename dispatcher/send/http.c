@@ -74,22 +74,40 @@ static size_t take_body(char *p, size_t size, size_t n, void *arg) {
     return size * n;
 }
 
+/* The value of the header `name` (lower case, with its colon); p NULL when the line is another one. */
+static struct pr_span value_of(struct pr_span line, const char *name) {
+    size_t n = strlen(name);
+    bool is_it = line.n > n && strncasecmp(line.p, name, n) == 0;
+    return is_it ? pr_span_skip(line, n) : (struct pr_span){NULL, 0};
+}
+
+/* When the platform wants to be asked again, by whichever header says the latest. */
+static int64_t wait_of(struct pr_span line) {
+    struct pr_span value = value_of(line, "retry-after:");
+    if (value.p) {
+        return pr_retry_after_parse(value, pr_clock_real_us());
+    }
+    value = value_of(line, "x-business-use-case-usage:");
+    if (!value.p) {
+        value = value_of(line, "x-app-usage:");
+    }
+    return value.p ? pr_usage_parse(value) : 0;
+}
+
 static size_t take_header(char *p, size_t size, size_t n, void *arg) {
     struct pr_request *request = arg;
-    static const char name[] = "retry-after:";
-    const size_t name_n = sizeof(name) - 1;
     size_t line_n = size * n;
     while (line_n > 0 && (p[line_n - 1] == '\r' || p[line_n - 1] == '\n')) {
         line_n--;
     }
+    struct pr_span line = pr_span_make(p, line_n);
     if (line_n == 0) {
         request->is_head_whole = true;
-    } else if (pr_span_starts(pr_span_make(p, line_n), PR_SPAN("HTTP/"))) {
+    } else if (pr_span_starts(line, PR_SPAN("HTTP/"))) {
         request->is_head_whole = false; /* after a 1xx comes another header */
     }
-    if (line_n > name_n && strncasecmp(p, name, name_n) == 0) {
-        request->retry_after_us = pr_retry_after_parse(pr_span_make(p + name_n, line_n - name_n), pr_clock_real_us());
-    }
+    int64_t wait_us = wait_of(line);
+    request->retry_after_us = wait_us > request->retry_after_us ? wait_us : request->retry_after_us;
     return size * n;
 }
 

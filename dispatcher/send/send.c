@@ -60,11 +60,34 @@ static void reject(struct pr_lane *lane, struct pr_job *job, const char *reason)
     pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
 }
 
-/* What was refused for its sender's sake would be refused to the next one too. One answer without a provider's code is no more than a hiccup. */
+/* Senders of one token share the platform's app and account, and with them the limits on these. */
+static bool is_of_account(const struct pr_sender *a, const struct pr_sender *b) {
+    return a->provider == b->provider && pr_span_eq(a->secret, b->secret);
+}
+
+/*
+ * What was refused for its sender's sake would be refused to the next one too, and what was for its account's to the account's other senders. One
+ * answer without a provider's code is no more than a hiccup. No hint stops a sender for longer than a message would wait for it.
+ */
 static void pause(struct pr_lane *lane, const struct pr_job *job) {
-    int64_t least_ns = job->outcome.code == 0 ? second_ns / 10 : second_ns;
-    int64_t hint_ns = job->outcome.wait_us * 1000;
-    pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, hint_ns > least_ns ? hint_ns : least_ns);
+    int64_t least_us = job->outcome.code == 0 ? second_ns / 10000 : second_ns / 1000;
+    int64_t most_us = pr_backoff_default.cap_us;
+    int64_t wait_us = job->outcome.wait_us > least_us ? job->outcome.wait_us : least_us;
+    int64_t wait_ns = (wait_us < most_us ? wait_us : most_us) * 1000;
+    for (uint32_t i = 0; i < job->tenant->senders_n; i++) {
+        const struct pr_sender *sender = &job->tenant->senders[i];
+        bool is_meant = sender->id == job->sender->id ||
+                        (job->outcome.scope == PR_SCOPE_ACCOUNT && is_of_account(sender, job->sender));
+        if (is_meant) {
+            pr_shapes_pause(&lane->process->shapes, sender->id, lane->now_ns, wait_ns);
+        }
+    }
+}
+
+/* Charges the message with what was its own fault. False when its category allows no more of that. */
+static bool may_try_again(const struct pr_lane *lane, struct pr_job *job) {
+    job->tries += job->outcome.charges_try;
+    return !job->outcome.charges_try || job->tries < lane->process->opt->retry.max_tries[job->category];
 }
 
 /* A short retry waits in the lane; its outcome is durable before the next request, so that a crash leaves one attempt unrecorded at most. */
@@ -72,13 +95,12 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     const struct pr_backoff *backoff = &pr_backoff_default;
     uint64_t random = ((uint64_t)arc4random() << 32) | arc4random();
     uint32_t tries = job->lane_tries++; /* the wait grows with every retry, whoever's fault it was */
-    job->tries += job->outcome.charges_try;
-    if ((uint32_t)job->tries >= backoff->tries_max) {
+    if (!may_try_again(lane, job)) {
         reject(lane, job, job->outcome.reason);
         return;
     }
     int64_t wait_us = job->outcome.scope == PR_SCOPE_PAIR
-                          ? pr_backoff_pair(tries)
+                          ? pr_backoff_pair(tries, job->outcome.wait_us)
                           : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
         pause(lane, job);
@@ -126,7 +148,10 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
         break;
     case PR_OUTCOME_RETRY: retry(lane, job); break;
     case PR_OUTCOME_DEFER:
-        job->tries += job->outcome.charges_try;
+        if (!may_try_again(lane, job)) {
+            reject(lane, job, job->outcome.reason);
+            break;
+        }
         if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
             pause(lane, job);
         }

@@ -1,14 +1,16 @@
 -- The claim: decides a batch of jobs of one tenant, day and pool, and makes the decision durable before anything is sent.
 -- Arrays are sorted by id and hold no id and no recipient twice. The order of the statements is the design: fences; look-ups and
--- insert; rows that were there already; quota under the pool's lock; corrections.
+-- insert; rows that were there already; frequency caps under their rows' locks; quota under the pool's lock; corrections; hits.
 
 -- Rows that were there already: the verdict table, row by row, because each may need something else. Returns positions and verdicts;
--- rows to evaluate again get p_state (what the claim decided for a new row) and are ours from here on.
+-- rows to evaluate again get p_state (what the claim decided for a new row) and are ours from here on. back_pool: the pool whose slot, and
+-- back_contact: the person whose hit, were taken by a claim before and reached nobody.
 create or replace function postrider.resume_v1(
     p_tenant int, p_day date, p_owner int, p_epoch int, p_ord int[], p_id uuid[], p_gen int[], p_claim_no bigint[],
     p_category smallint[], p_sender int[], p_state smallint[], p_reason text[], p_until timestamptz[], p_expiry timestamptz[],
     p_pool int, p_contact bigint[])
-    returns table (ord int, verdict smallint, reason text, attempt int, tries int, resends smallint, was_unknown boolean)
+    returns table (ord int, verdict smallint, reason text, attempt int, tries int, resends smallint, was_unknown boolean, back_pool int,
+                   back_contact bigint)
     language plpgsql volatile
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -55,6 +57,7 @@ begin
                                                                where o.tenant = p_tenant and o.day = p_day and o.id = j.id)) else 0 end;
         tries := coalesce(m.tries, 0);
         resends := coalesce(m.resends, 0::smallint);
+        back_pool := null; back_contact := null;
         -- Our own claim, whose answer never reached the lane: nothing was handed over, so it is decided by what holds now.
         if v_verdict = 11 and m.state = 1 then
             v_verdict := 0;
@@ -76,9 +79,9 @@ begin
                 sender = j.sender, category = j.category, contact = j.contact, resends = resume_v1.resends
             where x.tenant = p_tenant and x.day = p_day and x.id = j.id;
             reason := j.reason;
-            -- Claimed before, taken back, and now refused: the slot it held reached nobody.
+            -- Claimed before, taken back, and now refused: what it held reached nobody. Given back later, by the caller, in the order of locks.
             if j.state in (7, 8, 9) and m.pool > 0 and m.state <> 4 and m.resends = 0 then
-                perform postrider.release_v1(p_tenant, m.pool, array[m.contact], array[j.id]);
+                back_pool := m.pool; back_contact := m.contact;
             end if;
         elsif v_verdict = 11 then
             verdict := case m.state when 7 then 3 when 8 then 4 when 9 then 5 else 2 end;
@@ -98,7 +101,7 @@ begin
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 9 then
                 update postrider.deferred d
-                set due = v_now + interval '30 seconds', taken_owner = null, taken_epoch = null, is_asleep = false, reason = 'unknown'
+                set due = greatest(v_now + interval '30 seconds', j.until), taken_owner = null, taken_epoch = null, is_asleep = false, reason = 'unknown'
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             end if;
         end if;
@@ -128,6 +131,35 @@ begin
         delete from postrider.message m where m.tenant = p_tenant and m.day = p_day and m.id = v_taken[i];
     end loop;
     return v_taken;
+end $$;
+
+-- Corrects the row of one message that a limit refused after it was written as to be sent, and what waits of it; its verdict. p_until null: it sleeps
+-- until its pool wakes it. A limit that ends after the message does is a refusal at once.
+create or replace function postrider.deny_v1(
+    p_tenant int, p_day date, p_id uuid, p_gen int, p_pool int, p_reason text, p_until timestamptz, p_expiry timestamptz, p_was_unknown boolean)
+    returns smallint language plpgsql volatile
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    v_is_late boolean := coalesce(p_expiry <= p_until, false);
+begin
+    if p_was_unknown then -- it may not be sent again now: it stays unknown and is asked again
+        update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - 1
+        where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
+        update postrider.deferred d set taken_owner = null, taken_epoch = null, due = greatest(p_until, postrider.clock() + interval '30 seconds')
+        where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen;
+        return 9;
+    end if;
+    update postrider.message m set state = case when v_is_late then 7 else 3 end, reason = p_reason
+    where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
+    if p_gen > 0 and v_is_late then
+        delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen;
+    elsif p_gen > 0 then
+        update postrider.deferred d
+        set taken_owner = null, taken_epoch = null, reason = p_reason, is_asleep = p_until is null, pool = p_pool,
+            due = coalesce(p_until, p_expiry, 'infinity')
+        where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen;
+    end if;
+    return case when v_is_late then 3 else 6 end;
 end $$;
 
 create or replace function postrider.claim_v1(
@@ -162,6 +194,12 @@ declare
     v_unknown boolean[] := array_fill(false, array[v_n]);
     v_ask int[];
     v_got record;
+    v_has_quiet boolean;
+    v_capped smallint[];
+    v_cap_ask int[] := '{}';
+    v_back_contact bigint[] := coalesce(p_back_contact, '{}');
+    v_back_id uuid[] := coalesce(p_back_id, '{}');
+    v_back_pool int[] := array_fill(p_pool, array[coalesce(cardinality(p_back_id), 0)]);
     r record;
     i int;
 begin
@@ -171,6 +209,8 @@ begin
         return;
     end if;
     v_now := postrider.clock();
+    select bool_or(p.quiet_from is not null), array_agg(p.category) filter (where cardinality(p.cap_n) > 0) into v_has_quiet, v_capped
+    from postrider.policy p where p.tenant = p_tenant;
 
     -- What each job would be if it were new. `why` orders the checks; 0 may be sent.
     select array_agg(coalesce(w.contact, 0) order by w.ord), array_agg(w.locale order by w.ord), array_agg(w.in_window order by w.ord),
@@ -206,6 +246,16 @@ begin
           left join lateral (select f.at, f.rank, f.id from postrider.fence f
                              where j.rank >= 0 and f.tenant = p_tenant and f.kind = case when j.subject is null then 4 else 3 end
                                and f.key = coalesce(j.subject, c.id::text) and f.grp = j.rule limit 1) sp on true) w;
+
+    -- Quiet hours are a wait like the two above. One that outlasts the message is its end, at once: nobody should wait for nothing.
+    if v_has_quiet then
+        for r in select q.* from postrider.quiet_v1(p_tenant, v_now, v_contact, p_category, v_state, p_id) q loop
+            i := r.ord;
+            v_state[i] := case when p_expiry[i] <= r.until then 7 else 3 end;
+            v_reason[i] := 'quiet_hours';
+            v_until[i] := case when p_expiry[i] <= r.due then r.until else r.due end;
+        end loop;
+    end if;
 
     -- Near midnight the key stands in both days, in the earlier first, so that two that come from both sides meet there and wait for each other
     -- in one direction only.
@@ -270,46 +320,61 @@ begin
                 v_reason[i] := r.reason;
             end if;
             v_attempt[i] := r.attempt; v_tries[i] := r.tries; v_resends[i] := r.resends; v_unknown[i] := r.was_unknown;
+            if r.back_pool is not null then
+                v_back_contact := v_back_contact || r.back_contact; v_back_id := v_back_id || p_id[i]; v_back_pool := v_back_pool || r.back_pool;
+            end if;
         end loop;
+    end if;
+
+    -- Caps before quota, so that the locks of people come before the pool's, which everybody wants. Without a cap nothing of it is touched.
+    if v_capped is not null then
+        select coalesce(array_agg(u.ord::int order by u.ord), '{}') into v_cap_ask
+        from unnest(v_verdict, p_category) with ordinality as u (verdict, category, ord) where u.verdict = 1 and u.category = any (v_capped);
+        if cardinality(v_cap_ask) > 0 or cardinality(v_back_id) > 0 then
+            for r in select c.* from postrider.cap_v1(p_tenant,
+                        (select array_agg(v_contact[x] order by n) from unnest(v_cap_ask) with ordinality as a (x, n)),
+                        (select array_agg(p_category[x] order by n) from unnest(v_cap_ask) with ordinality as a (x, n)),
+                        (select array_agg(p_id[x] order by n) from unnest(v_cap_ask) with ordinality as a (x, n)), v_back_contact, v_back_id) c
+            loop
+                i := v_cap_ask[r.ord];
+                v_reason[i] := 'frequency_cap'; v_until[i] := r.until;
+                v_verdict[i] := postrider.deny_v1(p_tenant, p_day, p_id[i], p_gen[i], p_pool, 'frequency_cap', r.until, p_expiry[i], v_unknown[i]);
+                if v_verdict[i] = 3 and v_resends[i] = 0 and i = any (v_old) then -- a slot that an earlier claim of it took reached nobody
+                    v_back_contact := v_back_contact || v_contact[i]; v_back_id := v_back_id || p_id[i]; v_back_pool := v_back_pool || p_pool;
+                end if;
+            end loop;
+        end if;
     end if;
 
     -- Quota: those to be sent outside an open window, and not a claim of ours that is answered again.
     select coalesce(array_agg(u.ord::int order by u.ord), '{}') into v_ask
     from unnest(v_verdict, v_window) with ordinality as u (verdict, win, ord)
     where u.verdict = 1 and not u.win;
-    if cardinality(v_ask) > 0 or coalesce(cardinality(p_back_id), 0) > 0 then
+    if p_pool <> any (v_back_pool) then -- more than one pool: their locks in order, too
+        perform from postrider.quota_pool q where q.tenant = p_tenant and (q.id = p_pool or q.id = any (v_back_pool)) order by q.id for update;
+        for r in select u.pool, array_agg(u.contact) as contacts, array_agg(u.id) as ids from unnest(v_back_pool, v_back_contact, v_back_id)
+                     as u (pool, contact, id) where u.pool <> p_pool group by u.pool
+        loop
+            perform postrider.give_back_v1(p_tenant, r.pool, r.contacts, r.ids);
+        end loop;
+    end if;
+    if cardinality(v_ask) > 0 or cardinality(v_back_id) > 0 then
         select * into v_got from postrider.reserve_v1(p_tenant, p_pool,
             (select array_agg(v_contact[x] order by n) from unnest(v_ask) with ordinality as a (x, n)),
             (select array_agg(p_category[x] order by n) from unnest(v_ask) with ordinality as a (x, n)),
             -- A resend is nobody's alone: what came before it may have reached the person, so its failure frees no slot.
             (select array_agg(case when v_resends[x] = 0 then p_id[x] end order by n) from unnest(v_ask) with ordinality as a (x, n)),
-            p_back_contact, p_back_id);
-        if cardinality(v_got.o_denied) > 0 then
-            foreach i in array v_got.o_denied loop
-                i := v_ask[i];
-                v_verdict[i] := 6; v_reason[i] := 'quota'; v_until[i] := null;
-            end loop;
-            -- One row at a time: on a partition that was never analysed a join of the whole batch becomes a scan of it, under the pool's lock.
-            foreach i in array v_got.o_denied loop
-                i := v_ask[i];
-                if v_unknown[i] then -- no room to send it again: it stays unknown and is asked again
-                    v_verdict[i] := 9;
-                    update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - 1
-                    where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
-                    update postrider.deferred d set taken_owner = null, taken_epoch = null, due = v_now + interval '30 seconds'
-                    where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
-                    continue;
-                end if;
-                update postrider.message m set state = 3, reason = 'quota'
-                where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i];
-                if p_gen[i] > 0 then
-                    update postrider.deferred d
-                    set taken_owner = null, taken_epoch = null, reason = 'quota', is_asleep = true, pool = p_pool,
-                        due = coalesce(p_expiry[i], 'infinity')
-                    where d.tenant = p_tenant and d.day = p_day and d.id = p_id[i] and d.gen = p_gen[i];
-                end if;
-            end loop;
-        end if;
+            v_back_contact, v_back_id);
+        -- One row at a time: on a partition that was never analysed a join of the whole batch becomes a scan of it, under the pool's lock.
+        foreach i in array v_got.o_denied loop
+            i := v_ask[i];
+            v_reason[i] := 'quota'; v_until[i] := null;
+            v_verdict[i] := postrider.deny_v1(p_tenant, p_day, p_id[i], p_gen[i], p_pool, 'quota', null, p_expiry[i], v_unknown[i]);
+        end loop;
+    end if;
+    if cardinality(v_cap_ask) > 0 then -- what quota denied is no hit
+        perform postrider.cap_hit_v1(p_tenant, array_agg(v_contact[x]), array_agg(p_category[x]), array_agg(p_id[x]))
+        from unnest(v_cap_ask) x where v_verdict[x] = 1;
     end if;
 
     if 2 <> all (v_verdict) then -- without duplicates nobody asks whose the rows are

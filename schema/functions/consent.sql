@@ -58,7 +58,7 @@ begin
     perform postrider.refresh_consent_v1(p_tenant, array[v_contact]);
 end $$;
 
--- contact.updated: only if later than what is stored; null leaves a field alone.
+-- contact.updated: only if later than what is stored; null leaves a field alone, and so does a zone that the database does not know.
 create or replace function postrider.contact_v1(
     p_tenant int, p_address text, p_event uuid, p_at timestamptz, p_locale text, p_zone text, p_tags text[], p_is_suppressed boolean,
     p_window_until timestamptz)
@@ -70,15 +70,17 @@ declare
 begin
     select c.is_suppressed into v_was from postrider.contact c where c.tenant = p_tenant and c.id = v_contact for update;
     update postrider.contact c
-    set locale = coalesce(p_locale, c.locale), zone = coalesce(p_zone, c.zone), tags = coalesce(p_tags, c.tags),
-        is_suppressed = coalesce(p_is_suppressed, c.is_suppressed), window_until = greatest(c.window_until, p_window_until), updated_at = v_at, updated_by = p_event
+    set locale = coalesce(p_locale, c.locale), zone = coalesce(case when postrider.zone_is_known_v1(p_zone) then p_zone end, c.zone),
+        tags = coalesce(p_tags, c.tags), is_suppressed = coalesce(p_is_suppressed, c.is_suppressed),
+        window_until = greatest(c.window_until, p_window_until), updated_at = v_at, updated_by = p_event
     where c.tenant = p_tenant and c.id = v_contact and c.updated_at < v_at and c.updated_by is distinct from p_event;
     if found and p_is_suppressed and not v_was then
         insert into postrider.control (tenant, kind, target) values (p_tenant, 'contact', v_contact::text);
     end if;
 end $$;
 
--- One control event of the record stream: applied and noted by origin in one transaction. p_kind 1 contact.updated, 2 granted, 3 revoked.
+-- One control event of the record stream: applied and noted by origin in one transaction. p_kind 1 contact.updated, 2 granted, 3 revoked. A zone that the
+-- database does not know is named in the note; what else the event says must not be lost for it.
 create or replace function postrider.apply_event_v1(
     p_kind int, p_tenant int, p_address text, p_event uuid, p_at timestamptz, p_categories smallint, p_how text, p_evidence text,
     p_business_name text, p_locale text, p_zone text, p_is_suppressed boolean, p_kafka_at timestamptz, p_topic smallint, p_part int, p_off bigint,
@@ -86,7 +88,8 @@ create or replace function postrider.apply_event_v1(
     returns void language plpgsql volatile as $$
 begin
     insert into postrider.aside (day, topic, part, off, kind, reason, tenant, type, id, at)
-    values (postrider.origin_day_v1('aside', p_kafka_at), p_topic, p_part, p_off, 'applied', p_type, p_tenant, p_type, p_event, postrider.clock())
+    values (postrider.origin_day_v1('aside', p_kafka_at), p_topic, p_part, p_off, 'applied',
+            case when p_zone is null or postrider.zone_is_known_v1(p_zone) then p_type else 'unknown_zone' end, p_tenant, p_type, p_event, postrider.clock())
     on conflict do nothing;
     if not found then
         return; -- a redelivery

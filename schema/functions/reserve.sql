@@ -117,10 +117,14 @@ begin
     end if;
 end $$;
 
--- The slots of definite failures when no claim of the pool comes along to give them back.
+-- The slots and hits of definite failures when no claim of the pool comes along to give them back. Rows of people are locked before the pool, as in the claim.
 create or replace function postrider.release_v1(p_tenant int, p_pool int, p_contact bigint[], p_id uuid[]) returns void
     language plpgsql volatile as $$
 begin
+    if exists (select from postrider.policy p where p.tenant = p_tenant and cardinality(p.cap_n) > 0) then
+        perform postrider.cap_lock_v1(p_tenant, '{}', '{}', p_contact, p_id);
+        perform postrider.cap_give_back_v1(p_tenant, p_contact, p_id);
+    end if;
     perform postrider.lock_pool_v1(p_tenant, p_pool);
     perform postrider.give_back_v1(p_tenant, p_pool, p_contact, p_id);
 end $$;

@@ -227,6 +227,50 @@ class Apply(Control):
         self.assertIn('"boddy"', lines[int(place.split(":")[1]) - 1])
         self.assertIn("faults; nothing was changed", said)
 
+    def policies(self):
+        return self.sql("select string_agg(concat_ws(' ', category, cap_n, cap_s, quiet_from, quiet_to), '|' order by category) from postrider.policy")
+
+    def test_a_policy_is_stored_by_category_changed_and_removed(self):
+        business = BUSINESS | {"policy": {"marketing": {"cap": ["1 in 24h", "3 in 7d"], "quiet_hours": "21:00-08:00"},
+                                          "utility": {"quiet_hours": "22:30-07:05"}, "authentication": {"cap": "5 in 90s"}, "service": {}}}
+        done = self.apply(business=business)
+        for line in ("marketing: 1 in 24h, 3 in 7d; quiet 21:00-08:00", "utility: quiet 22:30-07:05", "authentication: 5 in 90s"):
+            self.assertIn(line, done.stdout)
+        stored = "0 {} {} 22:30:00 07:05:00|1 {1,3} {86400,604800} 21:00:00 08:00:00|2 {5} {90}"
+        self.assertEqual(self.policies(), stored)
+        self.assertIn("0 created, 0 changed, 6 unchanged, 0 removed", self.apply(business=business).stdout)
+        business["policy"] = {"marketing": {"cap": "2 in 24h"}}
+        done = self.apply("--dry-run", business=business)
+        self.assertIn("0 created, 1 changed, 3 unchanged, 2 removed", done.stdout)
+        self.assertEqual(self.policies(), stored)
+        reloads = self.reloads()
+        self.apply(business=business)
+        self.assertEqual((self.policies(), self.reloads()), ("1 {2} {86400}", reloads + 1))
+        self.assertIn("1 removed", self.apply(business=BUSINESS).stdout)
+        self.assertEqual(self.policies(), "")
+
+    def test_faults_of_a_policy_are_told_with_their_lines(self):
+        policy = {"marketing": {"cap": ["1 in 24h", "0 in 7d", "101 in 1d", "2 per 24h", "2 in 366d", 3], "quiet_hours": "21-8"},
+                  "utility": {"cap": [], "quiet_hours": "21:00-21:00"}, "authentication": {"quiet_hours": "9:00-10:00", "caps": "1 in 1h"},
+                  "service": "quiet", "promo": {}}
+        said = self.fault("business.json:", business=BUSINESS | {"policy": policy}, templates=TEMPLATES, rules=RULES)
+        for word in ("policy.marketing.cap: must be one cap or an array", "policy.marketing.quiet_hours: must be like", "policy.utility.cap: must be",
+                     "policy.utility.quiet_hours", "policy.authentication.quiet_hours", "policy.authentication.caps: is not a key",
+                     "policy.service: must be an object", "policy.promo: is no category"):
+            self.assertIn(word, said)
+        self.assertIn('"promo"', (self.env.folder / "business.json").read_text().splitlines()[
+            int(next(line for line in said.splitlines() if "policy.promo" in line).split(":")[1]) - 1])
+        for wrong in ("0 in 7d", "101 in 1d", "2 per 24h", "2 in 366d", "2 in 24 h", "in 24h", "2 in 0s", "2 in 100ms", "-1 in 1h", 3, None, ""):
+            self.fault("policy.marketing.cap", business=BUSINESS | {"policy": {"marketing": {"cap": wrong}}})
+        for wrong in ("24:00-08:00", "21:60-08:00", "21:00-8:00", "21:00 - 08:00", "21:00-08:00:00", "2100-0800", 21, None, "", "021:00-08:00"):
+            self.fault("policy.marketing.quiet_hours", business=BUSINESS | {"policy": {"marketing": {"quiet_hours": wrong}}})
+
+    def test_a_zone_that_the_database_does_not_know_is_told_with_its_line(self):
+        text = json.dumps(BUSINESS | {"time_zone": "America/Sao Paulo"}, indent=1)
+        line = next(n for n, l in enumerate(text.splitlines(), 1) if "time_zone" in l)
+        done = self.run_it("apply", self.env.write("business.json", text), expect=1)
+        self.assertIn(f"business.json:{line}: time_zone: America/Sao Paulo is no time zone", done.stderr)
+
     def test_files_contradict_each_other(self):
         twice = {"data": TEMPLATES["data"] + TEMPLATES["data"][:1]}
         self.fault("is there twice", business=BUSINESS, templates=twice)
@@ -458,6 +502,19 @@ class RuleTest(Control):
                  "ceil(extract(epoch from now()) / 60)::int, 1 from postrider.quota_pool")
         self.assertIn("would wait for room and then go from aurora-main", self.rule(event()).stdout)
         self.assertIn("quota 1 of 1", self.rule(event()).stdout)
+
+    def test_a_policy_says_when_it_would_go(self):
+        business = BUSINESS | {"time_zone": "UTC", "policy": {"utility": {"quiet_hours": "00:00-12:00"}}}
+        self.apply(business=business, templates=TEMPLATES, rules=RULES)
+        self.run_it("consent", "grant", "--to", "+5511999990000", "--category", "all", "--how", "website")
+        tomorrow = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=1)
+        night = event(notbefore=f"{tomorrow}T03:00:00Z")
+        self.assertIn(f"would wait until {tomorrow}T12:00:00Z (quiet hours) and then go", self.rule(night).stdout)
+        self.assertIn(f"would wait until {tomorrow}T13:00:00Z and then go", self.rule(event(notbefore=f"{tomorrow}T13:00:00Z")).stdout)
+        self.sql("update postrider.policy set quiet_from = null, quiet_to = null, cap_n = '{1}', cap_s = '{172800}'; insert into postrider.freq "
+                 f"select tenant, id, 0, array['{tomorrow}T13:00:00Z'::timestamptz], array[gen_random_uuid()] from postrider.contact")
+        leaves = tomorrow + datetime.timedelta(days=2)
+        self.assertIn(f"would wait until {leaves}T13:01:00Z (frequency cap) and then go", self.rule(event()).stdout)
 
     def test_files_are_enough(self):
         business, templates, rules = self.files(BUSINESS, TEMPLATES, RULES)

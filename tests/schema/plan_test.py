@@ -12,8 +12,8 @@ from ledger import (CANCELS_RECIPIENT, CANCELS_SUBJECT, OUT_REJECT, SUPERSEDES_R
 ROWS = 20_000
 DAY = ledger.DAY + datetime.timedelta(days=1)
 # Tables that grow with the business; whatever reads one of them must have an index and use it to find the row.
-LARGE = {"message": "id", "outcome": "id", "deferred": None, "contact": None, "consent": None, "reach": "contact", "fence": "key", "aside": None,
-         "dead_letter": None, "control": None, "journal_message": "id"}
+LARGE = {"message": "id", "outcome": "id", "deferred": None, "contact": None, "consent": None, "reach": "contact", "freq": "contact", "fence": "key",
+         "aside": None, "dead_letter": None, "control": None, "journal_message": "id"}
 FILL = f"""
 alter table postrider.message_{DAY:%Y%m%d} set (autovacuum_enabled = off);
 alter table postrider.outcome_{DAY:%Y%m%d} set (autovacuum_enabled = off);
@@ -31,6 +31,7 @@ insert into postrider.deferred (tenant, day, id, gen, part, due, is_asleep, reas
 select 1, '{DAY}', gen_random_uuid(), 1, n % 4, '{ledger.NEVER}', n % 2 = 0, case when n % 2 = 0 then 'quota' else 'rate' end,
        '{ledger.BASE}', '{ledger.BASE}', 10000 + n, n % 3, 1, 1, n, 'cart', 's' || n, 'x' from generate_series(1, {ROWS}) n;
 insert into postrider.reach select 1, 1, 1000 + n, 1, null from generate_series(1, {ROWS}) n;
+insert into postrider.freq select 1, 1000 + n, 1, array['{ledger.BASE}'::timestamptz], array[gen_random_uuid()] from generate_series(1, {ROWS}) n;
 insert into postrider.fence select 1, k, (5000 + n)::text, 'cart', '{ledger.BASE}', 0, gen_random_uuid()
 from generate_series(1, {ROWS // 4}) n, generate_series(1, 4) k;
 insert into postrider.journal values (99, 1, '{ledger.BASE}');
@@ -75,6 +76,7 @@ class Plans(ledger.RaceCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.s.do("update postrider.quota_pool set people_max = 100")
+        cls.s.do("insert into postrider.policy select 1, c, '{1000, 5000}', '{3600, 86400}', '01:00', '02:00' from generate_series(0, 1) c")
         cls.log = tempfile.TemporaryFile()
         cls.addClassCleanup(cls.log.close)
         cls.watched = ledger.Session(cls.conninfo, log=cls.log)
@@ -174,6 +176,15 @@ class Plans(ledger.RaceCase):
         for turn in range(7):
             self.walk(lane, 500_000 + 1000 * turn)
         self.check(self.plans_of(session, lane, 600_000))
+
+    def test_without_a_policy_nobody_looks_at_hits_or_zones(self):
+        session = ledger.Session(self.conninfo, log=self.log)
+        self.addCleanup(session.close)
+        session.do("begin; delete from postrider.policy")
+        plans = self.plans_of(session, ledger.Lane(session, "free"), 700_000)
+        self.assertNotIn("freq", {table_of(node) for _, plan, _ in plans for node in nodes(plan)})
+        self.assertEqual([statement for statement, _, _ in plans if "quiet_there" in statement or ".zone" in statement], [])
+        session.do("rollback")
 
 
 if __name__ == "__main__":

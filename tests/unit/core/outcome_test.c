@@ -457,6 +457,39 @@ static void retry_after_is_read_as_seconds_or_as_date(void **state) {
     assert_int_equal(pr_retry_after_parse(pr_span_make(NULL, 0), now), 0);
 }
 
+static void usage_headers_say_minutes(void **state) {
+    (void)state;
+#define USAGE(n) \
+    "{\"102290129340398\":[{\"type\":\"whatsapp\",\"call_count\":100,\"estimated_time_to_regain_access\":" n "}]}"
+    static const struct {
+        const char *text;
+        int64_t us;
+    } cases[] = {
+        {USAGE("0"), 0},
+        {USAGE("1"), 60 * SECOND},
+        {USAGE(" 19"), 19 * 60 * SECOND},
+        {USAGE("1440"), 24 * HOUR},
+        {USAGE("1441"), 24 * HOUR},
+        {USAGE("99999999999999999999999"), 24 * HOUR},
+        {USAGE("-3"), 0},
+        {USAGE("\"7\""), 0},
+        {"{\"a\":[{\"estimated_time_to_regain_access\":2},{\"estimated_time_to_regain_access\":9}],"
+         "\"b\":[{\"estimated_time_to_regain_access\":5}]}",
+         9 * 60 * SECOND},
+        {"{\"call_count\":28,\"total_time\":25,\"total_cputime\":25}", 0},
+        {"{\"estimated_time_to_regain_access\"", 0},
+        {"{\"estimated_time_to_regain_access\":", 0},
+        {"", 0},
+    };
+#undef USAGE
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t us = pr_usage_parse(pr_span_of(cases[i].text));
+        if (us != cases[i].us)
+            fail_msg("'%s' gave %lld", cases[i].text, (long long)us);
+    }
+    assert_int_equal(pr_usage_parse(pr_span_make(NULL, 0)), 0);
+}
+
 static void kinds_and_scopes_have_names(void **state) {
     (void)state;
     assert_string_equal(pr_outcome_kind_name(PR_OUTCOME_ACCEPTED), "accepted");
@@ -491,6 +524,7 @@ int main(void) {
         cmocka_unit_test(deep_nesting_is_no_danger),
         cmocka_unit_test(how_the_transfer_ended_decides_when_there_was_no_answer),
         cmocka_unit_test(retry_after_is_read_as_seconds_or_as_date),
+        cmocka_unit_test(usage_headers_say_minutes),
         cmocka_unit_test(kinds_and_scopes_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

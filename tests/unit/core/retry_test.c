@@ -73,8 +73,15 @@ static void the_pair_wait_is_a_power_of_four_up_to_an_hour(void **state) {
     (void)state;
     static const int64_t seconds[] = {1, 4, 16, 64, 256, 1024, 3600, 3600};
     for (uint32_t tries = 0; tries < 8; tries++)
-        assert_int_equal(pr_backoff_pair(tries), seconds[tries] * SECOND);
-    assert_int_equal(pr_backoff_pair(UINT32_MAX), HOUR);
+        assert_int_equal(pr_backoff_pair(tries, 0), seconds[tries] * SECOND);
+    assert_int_equal(pr_backoff_pair(UINT32_MAX, 0), HOUR);
+}
+
+static void a_hint_lengthens_the_pair_wait_up_to_an_hour(void **state) {
+    (void)state;
+    assert_int_equal(pr_backoff_pair(1, 3 * SECOND), 4 * SECOND);
+    assert_int_equal(pr_backoff_pair(1, 90 * SECOND), 90 * SECOND);
+    assert_int_equal(pr_backoff_pair(1, 24 * HOUR), HOUR);
 }
 
 static void the_default_is_what_the_header_says(void **state) {
@@ -82,7 +89,6 @@ static void the_default_is_what_the_header_says(void **state) {
     assert_int_equal(pr_backoff_default.base_us, 250 * MS);
     assert_int_equal(pr_backoff_default.cap_us, HOUR);
     assert_int_equal(pr_backoff_default.lane_us, 30 * SECOND);
-    assert_int_equal(pr_backoff_default.tries_max, 8);
 }
 
 int main(void) {
@@ -93,6 +99,7 @@ int main(void) {
         cmocka_unit_test(it_never_waits_less_than_a_millisecond),
         cmocka_unit_test(extreme_settings_do_not_overflow),
         cmocka_unit_test(the_pair_wait_is_a_power_of_four_up_to_an_hour),
+        cmocka_unit_test(a_hint_lengthens_the_pair_wait_up_to_an_hour),
         cmocka_unit_test(the_default_is_what_the_header_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

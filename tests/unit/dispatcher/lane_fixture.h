@@ -18,6 +18,10 @@ static inline void lane_open(void) {
     memset(&lane, 0, sizeof(lane));
     options.dispatch.tenant = "";
     options.dispatch.retention_days = 30;
+    for (int i = 0; i < PR_CATEGORIES; i++) {
+        options.retry.max_age_ms[i] = (i + 3) * 24 * HOUR_US / 1000; /* utility three days, marketing four, … */
+        options.retry.max_tries[i] = 4;
+    }
     process.opt = &options;
     atomic_store(&process.owner, 3);
     atomic_store(&process.epoch, 9);

@@ -25,6 +25,7 @@ static void put_rules(PGresult *rows) {
         "{\"name\": \"ship\", \"on\": {\"ship.sent\": \"order\", \"ship.there\": \"order\"}, \"supersede\": true}");
     put_rule(rows, 1, 3, "{\"name\": \"promo\", \"on\": \"promo\", \"template\": \"promo\"}");
     put_rule(rows, 1, 4, "{\"name\": \"gone\", \"on\": \"gone\", \"template\": \"gone\"}");
+    put_rule(rows, 1, 6, "{\"name\": \"tip\", \"on\": \"tip\", \"template\": \"cart\", \"delay\": \"1h\"}");
     put_rule(rows, 1, 5, "{\"name\": \"pin\", \"on\": \"pin\", \"template\": \"order\", \"senders\": [\"unheard\"]}");
 }
 
@@ -114,7 +115,7 @@ static void an_event_that_a_rule_takes_is_a_message(void **state) {
     assert_int_equal(job->choice.tpl->id, 21);
     assert_int_equal(job->hold_us, PR_TIME_NONE);
     assert_int_equal(job->not_before_us, PR_TIME_NONE);
-    assert_int_equal(job->expiry_us, PR_TIME_NONE);
+    assert_int_equal(job->expiry_us, NOW_US + 72 * HOUR_US);
     assert_int_equal(job->identity.day, NOW_US / (24 * HOUR_US));
 }
 
@@ -333,8 +334,7 @@ static void without_a_time_kafkas_counts(void **state) {
 
 static void the_later_start_and_the_earlier_end_count(void **state) {
     (void)state;
-    const struct pr_job *job = prepared(
-        "cart.abandoned", TO ",\"notbefore\":\"2026-01-15T12:30:00Z\",\"expirytime\":\"2026-01-17T12:00:00Z\"");
+    const struct pr_job *job = prepared("cart.abandoned", TO ",\"notbefore\":\"2026-01-15T12:30:00Z\"");
     assert_int_equal(job->not_before_us, NOW_US + HOUR_US);
     assert_int_equal(job->expiry_us, NOW_US + 24 * HOUR_US);
     job = prepared("cart.abandoned",
@@ -343,12 +343,20 @@ static void the_later_start_and_the_earlier_end_count(void **state) {
     assert_int_equal(job->expiry_us, NOW_US + 3 * HOUR_US);
 }
 
-static void what_the_record_says_counts_alone_when_the_rule_says_nothing(void **state) {
+static void a_message_ends_at_its_categorys_age_after_it_could_first_go_if_not_sooner(void **state) {
     (void)state;
-    const struct pr_job *job = prepared(
-        "order.confirmed", TO ",\"notbefore\":\"2026-01-15T14:00:00Z\",\"expirytime\":\"2026-01-15T15:00:00Z\"");
-    assert_int_equal(job->not_before_us, NOW_US + 2 * HOUR_US);
-    assert_int_equal(job->expiry_us, NOW_US + 3 * HOUR_US);
+    static const struct {
+        const char *type, *more;
+        int64_t hours;
+    } cases[] = {
+        {"order.confirmed", TO ",\"time\":\"2026-01-14T12:00:00Z\"", 48},
+        {"order.confirmed", TO ",\"notbefore\":\"2026-01-15T14:00:00Z\"", 74},
+        {"order.confirmed", TO ",\"expirytime\":\"2026-01-18T13:00:00Z\"", 72},
+        {"tip", TO, 97}, /* marketing, an hour later by the rule's delay */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(prepared(cases[i].type, cases[i].more)->expiry_us, NOW_US + cases[i].hours * HOUR_US);
+    }
 }
 
 /* ---- senders ---- */
@@ -570,7 +578,7 @@ int main(void) {
         TEST(delay_and_age_count_from_the_events_time),
         TEST(without_a_time_kafkas_counts),
         TEST(the_later_start_and_the_earlier_end_count),
-        TEST(what_the_record_says_counts_alone_when_the_rule_says_nothing),
+        TEST(a_message_ends_at_its_categorys_age_after_it_could_first_go_if_not_sooner),
         TEST(a_stopped_sender_is_passed_over),
         TEST(a_sender_that_only_pauses_keeps_its_messages),
         TEST(with_all_senders_stopped_a_message_waits_a_minute),

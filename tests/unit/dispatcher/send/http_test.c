@@ -210,6 +210,27 @@ static void the_retry_after_of_this_answer_is_told(void **state) {
     assert_int_equal(post("{}")->retry_after_us, 0);
 }
 
+static void answers_with_usage(struct script_server *s, int fd, int number) {
+    static const char *const more[] = {
+        "X-Business-Use-Case-Usage: {\"1\":[{\"type\":\"whatsapp\",\"estimated_time_to_regain_access\":2}]}\r\n",
+        "Retry-After: 300\r\nx-app-usage: {\"estimated_time_to_regain_access\": 3}\r\n",
+        "X-App-Usage: {\"estimated_time_to_regain_access\": 3}\r\nRetry-After: 7\r\n",
+        "X-Ad-Account-Usage: {\"estimated_time_to_regain_access\": 3}\r\n"};
+    (void)number;
+    for (size_t i = 0; i < 4 && script_read(s, fd); i++) {
+        script_answer(fd, 429, more[i], "{}", 2);
+    }
+}
+
+static void the_latest_of_what_the_headers_say_is_told(void **state) {
+    (void)state;
+    begin(answers_with_usage);
+    assert_int_equal(post("{}")->retry_after_us, 120000000);
+    assert_int_equal(post("{}")->retry_after_us, 300000000);
+    assert_int_equal(post("{}")->retry_after_us, 180000000);
+    assert_int_equal(post("{}")->retry_after_us, 0);
+}
+
 /* ---- never twice ---- */
 
 static void closes_after_the_second(struct script_server *s, int fd, int number) {
@@ -520,6 +541,7 @@ int main(void) {
         TEST(requests_follow_each_other_on_one_connection),
         TEST(every_status_is_an_answer_and_no_redirect_is_followed),
         TEST(the_retry_after_of_this_answer_is_told),
+        TEST(the_latest_of_what_the_headers_say_is_told),
         TEST(a_body_taken_by_a_connection_that_then_closes_is_not_sent_again),
         TEST(a_body_taken_by_a_connection_that_then_resets_is_not_sent_again),
         TEST(a_kept_connection_cut_inside_the_answer_is_cut),
