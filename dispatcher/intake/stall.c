@@ -67,7 +67,7 @@ static struct pr_stall_view view_of(const struct pr_lane *lane, const struct pr_
         view.is_held = job->asked > 0;
         view.waits_for_person = job->gate_wait != NULL;
         view.has_sender = job->lane_sender != NULL;
-        view.is_sender_up = !job->sender || pr_shapes_is_up(&lane->process->shapes, job->sender->id, lane->now_ns);
+        view.is_sender_up = !job->sender || pr_process_sender_is_up(lane->process, job->sender->id, lane->now_ns, 0);
     }
     return view;
 }
