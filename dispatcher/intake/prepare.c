@@ -119,6 +119,9 @@ static bool any_sender(void *arg, const struct pr_sender *sender) {
 static void wait_for_sender(struct pr_lane *lane, struct pr_job *job) {
     int64_t hold_ns = 0;
     job->hold_reason = pr_process_sender_hold(lane->process, job->sender->id, lane->now_ns, &hold_ns);
+    if (!job->hold_reason && sender_is_up(lane, job->sender)) {
+        return; /* another lane's answer cured it a moment ago */
+    }
     if (!job->hold_reason) {
         job->hold_reason = "sender_stopped";
         hold_ns = sender_paused_wait_ns;
