@@ -126,6 +126,9 @@ static void the_first_message_comes_back_for_the_probe_and_others_are_spread_beh
     }
     assert_false(is_stopped);
     assert_int_equal(pr_breakers_hold(&breakers, 1, start + 5 * second, &is_stopped), 0);
+    assert_true(pr_breakers_clear(&breakers, 1, start + 5 * second));
+    assert_true(pr_breakers_stop(&breakers, 1, start + 5 * second, start + 5 * second, 60 * second));
+    assert_int_equal(pr_breakers_hold(&breakers, 1, start + 5 * second, &is_stopped), 60 * second);
 }
 
 static void while_a_probe_is_out_messages_stay_away_for_a_short_rest(void **state) {
