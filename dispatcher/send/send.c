@@ -56,14 +56,19 @@ static void pause(struct pr_lane *lane, const struct pr_job *job) {
     pr_shapes_pause(&lane->process->shapes, job->sender->id, lane->now_ns, hint_ns > least_ns ? hint_ns : least_ns);
 }
 
+/* Deferred for a reason of our own beside the one that the outcome records. */
+static void put_off(struct pr_lane *lane, struct pr_job *job, const char *reason, int64_t wait_us) {
+    count(lane, job, "deferred", reason);
+    pr_job_park(job, PR_STATE_DEFERRED, reason, PR_TIME_NONE, wait_us / 1000);
+    pr_lane_settle(lane, job, PR_WRITE_PARK | PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+}
+
 /* A retry that its sender's or template's breaker would not let go waits outside, without its place on the wire. */
 static bool stay_away(struct pr_lane *lane, struct pr_job *job, int64_t wait_us) {
     int64_t hold_us = 0;
     const char *reason = pr_health_hold(lane, job, &hold_us);
     if (reason) {
-        count(lane, job, "deferred", reason);
-        pr_job_park(job, PR_STATE_DEFERRED, reason, PR_TIME_NONE, (hold_us > wait_us ? hold_us : wait_us) / 1000);
-        pr_lane_settle(lane, job, PR_WRITE_PARK | PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+        put_off(lane, job, reason, hold_us > wait_us ? hold_us : wait_us);
     }
     return reason != NULL;
 }
@@ -98,10 +103,11 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_WAIT);
 }
 
-/* The breaker has stopped it: what others do about it is not this message's business. */
-static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
+/* It waits with the others of its stopped sender, and is woken with them; what the platform said stands in the outcome. */
+static void wait_for_sender(struct pr_lane *lane, struct pr_job *job) {
     int64_t minute_us = minute_ns / 1000;
-    park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us > minute_us ? job->outcome.wait_us : minute_us);
+    int64_t wait_us = job->outcome.wait_us > minute_us ? job->outcome.wait_us : minute_us;
+    put_off(lane, job, "sender_stopped", wait_us);
 }
 
 /* Refused by our own guard before a byte left: no attempt at all. Written back when the lease or a stop was why, refused when it expired. */
@@ -140,7 +146,7 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
             reject(lane, job, job->outcome.reason);
         }
         break;
-    case PR_OUTCOME_STOP_SENDER: stop_sender(lane, job); break;
+    case PR_OUTCOME_STOP_SENDER: wait_for_sender(lane, job); break;
     case PR_OUTCOME_UNKNOWN:
         park(lane, job, PR_STATE_UNKNOWN, lane->process->opt->dispatch.reconcile_window_ms * INT64_C(1000));
         break;
