@@ -66,7 +66,8 @@ class Senders(road.RoadCase):
         r = self.road
         self.enforce(50)
         r.people(900)
-        first, second = r.dispatcher("d1", wait=False), r.dispatcher("d2", wait=False)
+        patient = {"kafka__session__timeout__ms": 30000}  # the frozen one keeps its partitions, and so its messages
+        first, second = r.dispatcher("d1", wait=False, **patient), r.dispatcher("d2", wait=False, **patient)
         for process in (first, second):
             process.wait_for("event=assigned partitions=2", 30)
         r.publish([event(n) for n in range(900)])
