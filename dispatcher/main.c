@@ -15,6 +15,7 @@
 #include "postrider/version.h"
 #include "send/send.h"
 #include "settle/settle.h"
+#include "share.h"
 #include "start.h"
 
 #include <curl/curl.h>
@@ -46,6 +47,7 @@ struct dispatcher {
     size_t lanes_n, lanes_started;
     struct pr_lease *lease;
     struct pr_janitor *janitor;
+    struct pr_share *share;
     struct pr_consumer *consumer;
     struct pr_admin *admin;
 };
@@ -71,8 +73,8 @@ static bool start(struct dispatcher *d) {
     const struct pr_options *opt = d->process->opt;
     d->lanes_n = (size_t)opt->dispatch.lanes;
     d->lanes = calloc(d->lanes_n, sizeof(*d->lanes));
-    d->process->metrics =
-        pr_metrics_new(pr_metric_defs, PR_METRICS, (uint16_t)(d->lanes_n + 3)); /* lease, lanes, janitor, consumer */
+    d->process->metrics = pr_metrics_new(pr_metric_defs, PR_METRICS,
+                                         (uint16_t)(d->lanes_n + 4)); /* lease, lanes, janitor, consumer, share */
     if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
         return fail("memory", why);
     }
@@ -87,7 +89,8 @@ static bool start(struct dispatcher *d) {
         return fail("lease", why);
     }
     d->janitor = pr_janitor_start(d->process);
-    if (!d->janitor || !start_lanes(d)) {
+    d->share = pr_share_start(d->process);
+    if (!d->janitor || !d->share || !start_lanes(d)) {
         return fail("lanes", "no memory or descriptors");
     }
     d->consumer = pr_consumer_new(d->process, d->lanes, d->lanes_n, &d->consumer_box, why, sizeof(why));
@@ -133,6 +136,7 @@ static void stop(struct dispatcher *d) {
     drain_lanes(d, deadline_ns > least_ns ? deadline_ns : least_ns);
     pr_admin_free(d->admin);
     pr_janitor_stop(d->janitor);
+    pr_share_stop(d->share);
     if (d->lease) {
         pr_lease_stop(d->lease);
     }
@@ -225,7 +229,8 @@ int main(int argc, char **argv) {
     enum pr_options_action action = pr_options_load(&options, &conf, argc, argv, environ, &out);
     process.opt = &options;
     pr_shapes_init(&process.shapes);
-    pr_shapes_init(&process.templates);
+    pr_breakers_init(&process.senders);
+    pr_breakers_init(&process.templates);
     json_object_seed(0);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     switch (action) {

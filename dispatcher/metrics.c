@@ -8,6 +8,11 @@ static const char *const states[] = {"fetched", "gated",   "claiming", "ready",
                                      "sending", "waiting", "settling", "settled"};
 static struct pr_label state = PR_LABEL_FIXED("state", states);
 
+static const char *const kinds[] = {"sender", "template"};
+static struct pr_label kind_of_breaker = PR_LABEL_FIXED("kind", kinds);
+static struct pr_label breaker = PR_LABEL_OPEN("name", PR_METRIC_SENDERS);
+struct pr_label pr_metrics_sender = PR_LABEL_OPEN("sender", PR_METRIC_SENDERS);
+
 struct pr_metric_def pr_metric_defs[PR_METRICS] = {
     [PR_METRIC_RECORDS] = {.name = "postrider_records_total",
                            .kind = PR_METRIC_COUNTER,
@@ -103,4 +108,31 @@ struct pr_metric_def pr_metric_defs[PR_METRICS] = {
          .unit = "lanes",
          .help = "Lanes with lag that settled nothing for dispatch.stall_after. Worry above 0: the log says stalled "
                  "and why."},
+    [PR_METRIC_SHARE] = {.name = "postrider_sender_share",
+                         .kind = PR_METRIC_GAUGE,
+                         .unit = "messages a second",
+                         .help = "What this process may send by a sender now. Worry at 0 while messages wait for it: "
+                                 "PostgreSQL does not answer, or others hold it all.",
+                         .per_unit = 1000,
+                         .label = {&pr_metrics_sender}},
+    [PR_METRIC_HALVED] = {.name = "postrider_rate_halved_total",
+                          .kind = PR_METRIC_COUNTER,
+                          .unit = "times",
+                          .help = "Times a sender's rate was halved because the platform said too fast. Worry when it "
+                                  "goes on: lower the sender's rate."},
+    [PR_METRIC_BREAKERS_OPEN] = {.name = "postrider_breakers_open",
+                                 .kind = PR_METRIC_GAUGE,
+                                 .unit = "breakers",
+                                 .help = "Senders and templates that nothing but a probe is sent by. Worry at once.",
+                                 .label = {&kind_of_breaker}},
+    [PR_METRIC_BREAKER_OPENS] = {.name = "postrider_breaker_opens_total",
+                                 .kind = PR_METRIC_COUNTER,
+                                 .unit = "times",
+                                 .help = "Times a breaker was opened by failures. The log has the reasons.",
+                                 .label = {&kind_of_breaker, &breaker}},
 };
+
+uint32_t pr_metrics_breaker_cell(enum pr_breaker_kind kind, const char *name) {
+    return pr_metric_cell(&pr_metric_defs[PR_METRIC_BREAKER_OPENS], (uint16_t)kind,
+                          pr_label_place(&breaker, pr_span_of(name)));
+}

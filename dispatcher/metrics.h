@@ -23,9 +23,21 @@ enum pr_dispatcher_metric {
     PR_METRIC_LAG,
     PR_METRIC_LAG_MAX,
     PR_METRIC_STALLED,
+    PR_METRIC_SHARE,
+    PR_METRIC_HALVED,
+    PR_METRIC_BREAKERS_OPEN,
+    PR_METRIC_BREAKER_OPENS,
     PR_METRICS,
 };
 
 extern struct pr_metric_def pr_metric_defs[PR_METRICS];
+
+/* Senders are named up to here, as TENANT/SENDER; the rest is "other". Breakers have as many names of their own. */
+enum { PR_METRIC_SENDERS = 128 };
+extern struct pr_label pr_metrics_sender;
+
+/* Words of the label `kind`. */
+enum pr_breaker_kind { PR_BREAKER_OF_SENDER, PR_BREAKER_OF_TEMPLATE };
+uint32_t pr_metrics_breaker_cell(enum pr_breaker_kind kind, const char *name);
 
 #endif

@@ -36,7 +36,6 @@ struct pr_options {
         int64_t memory_max;
         int64_t drain_timeout_ms;
         struct pr_conf_list only_to; /* addresses in E.164; empty: everybody */
-        int64_t dispatchers;         /* how many share the senders' rates */
         int64_t claim_ahead;         /* jobs claimed and not yet handed over, a lane */
         int64_t batch;               /* jobs a claim or settle statement */
         int64_t window;              /* records of a partition in work */

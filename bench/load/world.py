@@ -179,7 +179,7 @@ class World:
         options, port = self.options, env.free_port()
         settings = {"postgres.conninfo": self.pg.conninfo, "kafka.bootstrap.servers": self.kafka.bootstrap, "kafka.group.id": GROUP,
                     "topics.events": TOPIC, "provider.cloud-api.url": f"{self.sandbox}/v25.0", "dispatch.name": f"load{i}",
-                    "dispatch.lanes": options.lanes, "dispatch.dispatchers": options.dispatchers, "dispatch.secrets_dir": self.env.folder,
+                    "dispatch.lanes": options.lanes, "dispatch.secrets_dir": self.env.folder,
                     "dispatch.tenant": TENANT, "admin.listen": f"127.0.0.1:{port}"}
         if options.in_flight:
             settings["dispatch.in_flight"] = options.in_flight

@@ -12,44 +12,54 @@ enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
 
 /* What the table's kinds share, so that a line shows only what is its own. */
 #define ONE(code) (code), (code)
-#define RETRY(scope, reason, wait) PR_OUTCOME_RETRY, (scope), (reason), (wait), false, false
-#define RETRY_FEW(reason) PR_OUTCOME_RETRY, PR_SCOPE_MESSAGE, (reason), 0, true, false
-#define DEFER(scope, reason, wait, charges) PR_OUTCOME_DEFER, (scope), (reason), (wait), (charges), false
-#define REJECT(reason) PR_OUTCOME_REJECT, PR_SCOPE_MESSAGE, (reason), 0, true, false
-#define STOP_TEMPLATE(reason, wait) PR_OUTCOME_STOP_TEMPLATE, PR_SCOPE_MESSAGE, (reason), (wait), false, false
-#define STOP_SENDER(reason, wait) PR_OUTCOME_STOP_SENDER, PR_SCOPE_SENDER, (reason), (wait), false, false
-#define UNKNOWN(reason) PR_OUTCOME_UNKNOWN, PR_SCOPE_MESSAGE, (reason), 0, false, false
+#define RETRY(scope, reason, wait, blame) PR_OUTCOME_RETRY, (scope), (reason), (wait), false, false, (blame)
+#define DOWN(reason, wait) RETRY(PR_SCOPE_SENDER, (reason), (wait), PR_BLAME_SENDER)
+#define LIMIT(scope, reason, wait) RETRY((scope), (reason), (wait), PR_BLAME_UNCLEAR)
+#define TOO_FAST(reason) RETRY(PR_SCOPE_SENDER, (reason), 0, PR_BLAME_RATE)
+#define RETRY_FEW(reason) PR_OUTCOME_RETRY, PR_SCOPE_MESSAGE, (reason), 0, true, false, PR_BLAME_UNCLEAR
+#define DEFER(scope, reason, wait, charges) \
+    PR_OUTCOME_DEFER, (scope), (reason), (wait), (charges), false, PR_BLAME_UNCLEAR
+#define REJECT_FOR(blame, reason) PR_OUTCOME_REJECT, PR_SCOPE_MESSAGE, (reason), 0, true, false, (blame)
+#define REJECT(reason) REJECT_FOR(PR_BLAME_NONE, (reason))
+#define MISFILLED(reason) REJECT_FOR(PR_BLAME_TEMPLATE, (reason))
+#define STOP_TEMPLATE(reason, wait) \
+    PR_OUTCOME_STOP_TEMPLATE, PR_SCOPE_MESSAGE, (reason), (wait), false, false, PR_BLAME_TEMPLATE
+#define STOP_SENDER(reason, wait) \
+    PR_OUTCOME_STOP_SENDER, PR_SCOPE_SENDER, (reason), (wait), false, false, PR_BLAME_SENDER
+#define UNKNOWN(reason) PR_OUTCOME_UNKNOWN, PR_SCOPE_MESSAGE, (reason), 0, false, false, PR_BLAME_SENDER
 
 /*
  * Meta, "Error codes" (2026-09-11). What throttles or is down is nobody's fault and charges no try; what may lie in the message itself
  * (1, 131000, 131014, 131053) is tried a few times and charged. 131049 is charged, so that a person over the platform's cap is not asked
- * about for ever. Waits: 131057 "about a minute"; 132015 the length of a first pause; 133015 and 134101 as documented; 131048 ours.
+ * about for ever. Whom a code blames: what is down or condemns the number, the sender; what says that our filled template is wrong, the
+ * template; limits of other scopes and what may be anybody's fault, nobody. Waits: 131057 "about a minute"; 132015 the length of a first
+ * pause; 133015 and 134101 as documented; 131048 ours.
  */
 static const struct pr_outcome_rule codes[] = {
     {ONE(0), STOP_SENDER("auth_failed", 0)},
     {ONE(1), RETRY_FEW("invalid_or_server_error")},
-    {ONE(2), RETRY(PR_SCOPE_SENDER, "service_down", 0)},
+    {ONE(2), DOWN("service_down", 0)},
     {ONE(3), STOP_SENDER("capability_missing", 0)},
-    {ONE(4), RETRY(PR_SCOPE_ACCOUNT, "app_rate", US(MINUTE_S))},
+    {ONE(4), LIMIT(PR_SCOPE_ACCOUNT, "app_rate", US(MINUTE_S))},
     {ONE(10), STOP_SENDER("permission_denied", 0)},
     {ONE(33), STOP_SENDER("number_deleted", 0)},
-    {ONE(100), REJECT("bad_parameter")},
+    {ONE(100), MISFILLED("bad_parameter")},
     {ONE(104), STOP_SENDER("token_missing", 0)},
     {ONE(190), STOP_SENDER("token_expired", 0)},
     {200, 299, STOP_SENDER("permission_missing", 0)},
     {ONE(368), STOP_SENDER("account_restricted", 0)},
-    {ONE(80007), RETRY(PR_SCOPE_ACCOUNT, "account_rate", US(MINUTE_S))},
-    {ONE(80008), RETRY(PR_SCOPE_ACCOUNT, "account_rate", US(MINUTE_S))},
+    {ONE(80007), LIMIT(PR_SCOPE_ACCOUNT, "account_rate", US(MINUTE_S))},
+    {ONE(80008), LIMIT(PR_SCOPE_ACCOUNT, "account_rate", US(MINUTE_S))},
     {ONE(130403), REJECT("blocked_by_us")},
-    {ONE(130429), RETRY(PR_SCOPE_SENDER, "sender_rate", 0)},
+    {ONE(130429), TOO_FAST("sender_rate")},
     {ONE(130472), REJECT("experiment")},
     {ONE(130497), REJECT("country_restricted")},
     {ONE(131000), RETRY_FEW("unknown_error")},
     {ONE(131005), STOP_SENDER("access_denied", 0)},
-    {ONE(131008), REJECT("parameter_missing")},
-    {ONE(131009), REJECT("parameter_invalid")},
+    {ONE(131008), MISFILLED("parameter_missing")},
+    {ONE(131009), MISFILLED("parameter_invalid")},
     {ONE(131014), RETRY_FEW("media_link_failed")},
-    {ONE(131016), RETRY(PR_SCOPE_SENDER, "service_unavailable", 0)},
+    {ONE(131016), DOWN("service_unavailable", 0)},
     {ONE(131021), REJECT("sender_is_recipient")},
     {ONE(131026), REJECT("undeliverable")},
     {ONE(131030), REJECT("not_in_test_list")},
@@ -61,34 +71,34 @@ static const struct pr_outcome_rule codes[] = {
     {ONE(131047), REJECT("window_closed")},
     {ONE(131048), DEFER(PR_SCOPE_SENDER, "spam_rate", US(HOUR_S), false)},
     {ONE(131049), DEFER(PR_SCOPE_MESSAGE, "engagement_cap", US(DAY_S), true)},
-    {ONE(131050), PR_OUTCOME_REJECT, PR_SCOPE_MESSAGE, "opted_out", 0, true, true},
+    {ONE(131050), PR_OUTCOME_REJECT, PR_SCOPE_MESSAGE, "opted_out", 0, true, true, PR_BLAME_NONE},
     {ONE(131051), REJECT("type_unsupported")},
     {ONE(131052), REJECT("media_download_failed")},
     {ONE(131053), RETRY_FEW("media_upload_failed")},
     {ONE(131055), REJECT("not_marketing")},
-    {ONE(131056), RETRY(PR_SCOPE_PAIR, "pair_rate", 0)},
-    {ONE(131057), RETRY(PR_SCOPE_SENDER, "account_maintenance", US(30))},
+    {ONE(131056), LIMIT(PR_SCOPE_PAIR, "pair_rate", 0)},
+    {ONE(131057), DOWN("account_maintenance", US(30))},
     {ONE(131062), REJECT("user_id_unsupported")},
     {ONE(131063), STOP_TEMPLATE("marketing_disabled", 0)},
     {ONE(131064), STOP_SENDER("misclassified_templates", 0)},
     {ONE(132000), STOP_TEMPLATE("parameter_count", 0)},
     {ONE(132001), STOP_TEMPLATE("template_missing", 0)},
-    {ONE(132005), REJECT("text_too_long")},
+    {ONE(132005), MISFILLED("text_too_long")},
     {ONE(132007), STOP_TEMPLATE("content_policy", 0)},
-    {ONE(132008), REJECT("parameter_invalid")},
-    {ONE(132012), REJECT("parameter_format")},
+    {ONE(132008), MISFILLED("parameter_invalid")},
+    {ONE(132012), MISFILLED("parameter_format")},
     {ONE(132015), STOP_TEMPLATE("template_paused", US(3 * HOUR_S))},
     {ONE(132016), STOP_TEMPLATE("template_disabled", 0)},
-    {ONE(132018), REJECT("template_invalid")},
+    {ONE(132018), MISFILLED("template_invalid")},
     {ONE(132068), STOP_TEMPLATE("flow_blocked", 0)},
     {ONE(132069), STOP_TEMPLATE("flow_throttled", US(HOUR_S))},
     {ONE(133000), STOP_SENDER("deregistration_failed", 0)},
-    {ONE(133004), RETRY(PR_SCOPE_SENDER, "service_unavailable", 0)},
+    {ONE(133004), DOWN("service_unavailable", 0)},
     {133005, 133006, STOP_SENDER("pin_problem", 0)},
     {133008, 133009, STOP_SENDER("pin_problem", 0)},
     {ONE(133010), STOP_SENDER("not_registered", 0)},
     {ONE(133015), STOP_SENDER("number_just_deleted", US(5 * MINUTE_S))},
-    {ONE(133016), RETRY(PR_SCOPE_SENDER, "registration_rate", US(MINUTE_S))},
+    {ONE(133016), LIMIT(PR_SCOPE_SENDER, "registration_rate", US(MINUTE_S))},
     {ONE(134011), STOP_SENDER("payment_terms_pending", 0)},
     {ONE(134100), REJECT("not_marketing")},
     {ONE(134101), DEFER(PR_SCOPE_MESSAGE, "template_syncing", US(10 * MINUTE_S), false)},
@@ -110,30 +120,30 @@ static const struct pr_outcome_rule codes[] = {
 static const struct pr_outcome_rule statuses[] = {
     {200, 299, UNKNOWN("no_message_id")},
     {300, 399, UNKNOWN("http_redirect")},
-    {ONE(400), REJECT("http_4xx")},
+    {ONE(400), REJECT_FOR(PR_BLAME_UNCLEAR, "http_4xx")},
     {ONE(401), STOP_SENDER("http_unauthorized", 0)},
     {ONE(402), STOP_SENDER("http_payment_required", 0)},
     {ONE(403), STOP_SENDER("http_forbidden", 0)},
     {404, 405, STOP_SENDER("http_wrong_address", 0)},
-    {ONE(406), REJECT("http_4xx")},
+    {ONE(406), REJECT_FOR(PR_BLAME_UNCLEAR, "http_4xx")},
     {ONE(407), STOP_SENDER("http_proxy_auth", 0)},
     {ONE(408), UNKNOWN("http_408")},
-    {409, 428, REJECT("http_4xx")},
-    {ONE(429), RETRY(PR_SCOPE_SENDER, "http_429", 0)},
-    {430, 499, REJECT("http_4xx")},
+    {409, 428, REJECT_FOR(PR_BLAME_UNCLEAR, "http_4xx")},
+    {ONE(429), TOO_FAST("http_429")},
+    {430, 499, REJECT_FOR(PR_BLAME_UNCLEAR, "http_4xx")},
     {500, 502, UNKNOWN("http_5xx")},
-    {ONE(503), RETRY(PR_SCOPE_SENDER, "http_503", 0)},
+    {ONE(503), DOWN("http_503", 0)},
     {504, 599, UNKNOWN("http_5xx")},
 };
 
 static const struct pr_outcome_rule odd_status = {0, 0, UNKNOWN("http_odd_status")};
-static const struct pr_outcome_rule accepted = {0,    0,    PR_OUTCOME_ACCEPTED, PR_SCOPE_MESSAGE, "accepted", 0,
-                                                true, false};
+static const struct pr_outcome_rule accepted = {0,    0,     PR_OUTCOME_ACCEPTED, PR_SCOPE_MESSAGE, "accepted", 0,
+                                                true, false, PR_BLAME_NONE};
 static const struct pr_outcome_rule contradictory = {0, 0, UNKNOWN("contradictory")};
 
 /* A code we do not know proves non-acceptance all the same; how the server itself looks at it decides whether to try again. */
 static const struct pr_outcome_rule new_transient = {0, 0, RETRY_FEW("new_code")};
-static const struct pr_outcome_rule new_final = {0, 0, REJECT("new_code")};
+static const struct pr_outcome_rule new_final = {0, 0, REJECT_FOR(PR_BLAME_UNCLEAR, "new_code")};
 static const struct pr_outcome_rule new_unauthorized = {0, 0, STOP_SENDER("new_code", 0)};
 
 /*
@@ -145,8 +155,8 @@ enum { SUBCODE_NO_SUCH_OBJECT = 33 };
 
 static const struct pr_outcome_rule transports[] = {
     [PR_TRANSPORT_ANSWERED] = {0, 0, UNKNOWN("answered")}, /* never used: the answer decides */
-    [PR_TRANSPORT_NOT_SENT] = {0, 0, RETRY(PR_SCOPE_SENDER, "not_connected", 0)},
-    [PR_TRANSPORT_NOT_LET] = {0, 0, RETRY(PR_SCOPE_MESSAGE, "not_let", 0)},
+    [PR_TRANSPORT_NOT_SENT] = {0, 0, DOWN("not_connected", 0)},
+    [PR_TRANSPORT_NOT_LET] = {0, 0, LIMIT(PR_SCOPE_MESSAGE, "not_let", 0)},
     [PR_TRANSPORT_CUT] = {0, 0, UNKNOWN("cut")},
     [PR_TRANSPORT_OVERSIZED] = {0, 0, UNKNOWN("oversized")},
     [PR_TRANSPORT_REPEATED] = {0, 0, UNKNOWN("repeated")},
@@ -265,6 +275,7 @@ static void apply(const struct pr_outcome_rule *rule, int64_t retry_after_us, st
     out->wait_us = has_wait && retry_after_us > rule->wait_us ? retry_after_us : rule->wait_us;
     out->charges_try = rule->charges_try;
     out->is_opt_out = rule->is_opt_out;
+    out->blame = rule->blame;
 }
 
 /* An id that does not fit is left out rather than cut: half an id would name nobody. */

@@ -22,6 +22,15 @@ const char *pr_outcome_kind_name(enum pr_outcome_kind kind);
 enum pr_scope { PR_SCOPE_MESSAGE, PR_SCOPE_PAIR, PR_SCOPE_SENDER, PR_SCOPE_ACCOUNT };
 const char *pr_scope_name(enum pr_scope scope); /* "message", … */
 
+/* Whom an answer speaks against: what circuit breakers and rates are told. */
+enum pr_blame {
+    PR_BLAME_NONE,     /* the message or its recipient: sender and way are fine */
+    PR_BLAME_SENDER,   /* the way to the platform by that sender is broken */
+    PR_BLAME_TEMPLATE, /* the template, or how we fill it, is wrong; the sender is fine */
+    PR_BLAME_RATE,     /* the sender went too fast; says nothing of sender and template */
+    PR_BLAME_UNCLEAR,  /* says nothing of either */
+};
+
 /* How the transfer itself ended; filled by the sender from libcurl's result. */
 enum pr_transport {
     PR_TRANSPORT_ANSWERED,  /* a complete answer; status and body are valid */
@@ -49,7 +58,8 @@ struct pr_outcome {
     int64_t wait_us;    /* DEFER: at least this long; RETRY: hint, 0 for none; STOP_*: try again then, 0: when told */
     bool charges_try;   /* false when it is not the message's fault (throttling, paused template, stopped sender) */
     bool is_opt_out;    /* the person stopped marketing (131050): write it */
-    bool is_held;       /* accepted, but held_for_quality_assessment or paused */
+    enum pr_blame blame;
+    bool is_held;                 /* accepted, but held_for_quality_assessment or paused */
     char wamid[PR_WAMID_MAX + 1]; /* ACCEPTED; "" when it is longer or not printable ASCII: the receipt finds its row without it */
 };
 
@@ -84,6 +94,7 @@ struct pr_outcome_rule {
     int64_t wait_us;
     bool charges_try;
     bool is_opt_out;
+    enum pr_blame blame;
 };
 
 /* The provider codes. Static. */

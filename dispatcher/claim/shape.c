@@ -7,11 +7,10 @@
 
 enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000, PR_MARKETING_FLOOR = 10 };
 
-/* Jobs of a sender that may be claimed and not yet handed over: what its rate lets go within a second, spread over the lanes. */
+/* Jobs of a sender that may be claimed and not yet handed over: what our share lets go within a second, spread over the lanes. */
 static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
-    const struct pr_options *opt = lane->process->opt;
-    double per_s = entry->sender->rate / (double)opt->dispatch.dispatchers;
-    double lanes = (double)opt->dispatch.lanes;
+    double per_s = pr_shapes_per_s(&lane->process->shapes, entry->id, lane->now_ns);
+    double lanes = (double)lane->process->opt->dispatch.lanes;
     double n = ceil(per_s / lanes);
     return n < 1 ? 1 : n > 1e6 ? 1000000 : (uint32_t)n;
 }
@@ -34,9 +33,9 @@ static bool needs_no_room(const struct pr_lane *lane, const struct pr_job *job) 
  * never makes a transactional message wait. What came back once is not put off again: it waits in the lane.
  */
 static bool is_too_long(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job) {
-    const struct pr_options *opt = lane->process->opt;
     enum pr_class class = pr_class_of(job->category);
-    double per_s = entry->sender->rate / (double)(opt->dispatch.dispatchers * opt->dispatch.lanes);
+    double per_s = pr_shapes_expected(&lane->process->shapes, entry->id, lane->now_ns) /
+                   (double)lane->process->opt->dispatch.lanes;
     uint32_t ahead =
         entry->gated_n[PR_CLASS_TRANSACTIONAL] + (class == PR_CLASS_MARKETING ? entry->gated_n[PR_CLASS_MARKETING] : 0);
     double wait_us = (double)ahead / per_s * 1e6;

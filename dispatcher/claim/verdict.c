@@ -127,7 +127,7 @@ static void duplicate(struct pr_lane *lane, struct pr_job *job, const PGresult *
 
 static bool is_up(void *arg, const struct pr_sender *sender) {
     struct pr_lane *lane = arg;
-    return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns);
+    return pr_process_sender_is_up(lane->process, sender->id, lane->now_ns, 0);
 }
 
 /* A full pool: the rule's other senders are tried first, each with its own pool. */

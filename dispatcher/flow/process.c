@@ -1,4 +1,4 @@
-/* The lease and the database's clock, read from any thread. */
+/* The lease, the database's clock and who may send, read from any thread. */
 #include "flow/process.h"
 
 #include "base/clock.h"
@@ -11,6 +11,23 @@ bool pr_process_has_lease(const struct pr_process *process) {
 
 int64_t pr_process_db_now_us(const struct pr_process *process) {
     return pr_clock_real_us() + atomic_load_explicit(&process->db_ahead_us, memory_order_relaxed);
+}
+
+bool pr_process_sender_is_up(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t patience_ns) {
+    return pr_breakers_is_up(&process->senders, sender, now_ns) &&
+           pr_shapes_is_up(&process->shapes, sender, now_ns + patience_ns);
+}
+
+const char *pr_process_sender_hold(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t *hold_ns) {
+    bool is_stopped = false;
+    *hold_ns = pr_breakers_hold(&process->senders, sender, now_ns, &is_stopped);
+    return *hold_ns == 0 ? NULL : is_stopped ? "sender_stopped" : "sender_breaker";
+}
+
+const char *pr_process_template_hold(struct pr_process *process, int32_t tpl, int64_t now_ns, int64_t *hold_ns) {
+    bool is_stopped = false;
+    *hold_ns = pr_breakers_hold(&process->templates, tpl, now_ns, &is_stopped);
+    return *hold_ns == 0 ? NULL : is_stopped ? "template_stopped" : "template_breaker";
 }
 
 void pr_process_address(const struct pr_process *process, struct pr_span address, char out[PR_ADDRESS_MAX + 1]) {

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "core/address.h"
 #include "options.h"
+#include "flow/breaker.h"
 #include "flow/shape.h"
 
 #include <stdatomic.h>
@@ -34,14 +35,21 @@ struct pr_process {
     _Atomic bool is_stopping;
     _Atomic bool shows_addresses; /* log.addresses = full */
     _Atomic int32_t on_wire;      /* requests that curl has, of all lanes */
-    struct pr_shapes shapes;      /* senders */
-    struct pr_shapes templates;   /* those that the platform refused to send, until when */
     struct pr_journal *journal;   /* ids of the messages that curl has; NULL: none is kept */
+    struct pr_shapes shapes;      /* senders' rates */
+    struct pr_breakers senders, templates;
     struct pr_metrics *metrics;
 };
 
 /* Whether our lease still holds, by the clock read now. */
 bool pr_process_has_lease(const struct pr_process *process);
+
+/* The sender's breaker lets messages go, and no pause lasts longer than `patience_ns` from now. */
+bool pr_process_sender_is_up(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t patience_ns);
+
+/* Why the breaker of a sender or template lets no message go now, and how long one should stay away; NULL when it may go. */
+const char *pr_process_sender_hold(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t *hold_ns);
+const char *pr_process_template_hold(struct pr_process *process, int32_t tpl, int64_t now_ns, int64_t *hold_ns);
 
 /* An address as logs may show it: masked unless log.addresses says otherwise. */
 void pr_process_address(const struct pr_process *process, struct pr_span address, char out[PR_ADDRESS_MAX + 1]);

@@ -3,11 +3,10 @@
 
 #include "base/clock.h"
 
-enum { PR_SENDER_STOPPED_WAIT_US = 60 * 1000000 };
 /* A sender that pauses for less keeps its messages in its queue. */
 static const int64_t sender_stopped_ns = INT64_C(30) * 1000000000;
 static const int64_t hour_us = INT64_C(3600) * 1000000;
-static const int64_t template_wait_us = INT64_C(600) * 1000000;
+static const int64_t sender_paused_wait_ns = INT64_C(60) * 1000000000;
 
 static struct pr_span text_at(struct pr_job *job, struct pr_span path) {
     struct pr_span text;
@@ -120,12 +119,26 @@ static void limit_age(const struct pr_lane *lane, struct pr_job *job) {
 
 static bool sender_is_up(void *arg, const struct pr_sender *sender) {
     struct pr_lane *lane = arg;
-    return pr_shapes_is_up(&lane->process->shapes, sender->id, lane->now_ns + sender_stopped_ns);
+    return pr_process_sender_is_up(lane->process, sender->id, lane->now_ns, sender_stopped_ns);
 }
 
 static bool any_sender(void *arg, const struct pr_sender *sender) {
     (void)arg, (void)sender;
     return true;
+}
+
+/* Until its breaker lets one try again; one that only pauses is looked at again after a minute. */
+static void wait_for_sender(struct pr_lane *lane, struct pr_job *job) {
+    int64_t hold_ns = 0;
+    job->hold_reason = pr_process_sender_hold(lane->process, job->sender->id, lane->now_ns, &hold_ns);
+    if (!job->hold_reason && sender_is_up(lane, job->sender)) {
+        return; /* another lane's answer cured it a moment ago */
+    }
+    if (!job->hold_reason) {
+        job->hold_reason = "sender_stopped";
+        hold_ns = sender_paused_wait_ns;
+    }
+    job->hold_us = lane->now_us + hold_ns / 1000;
 }
 
 static void find_sender(struct pr_lane *lane, struct pr_job *job) {
@@ -134,11 +147,11 @@ static void find_sender(struct pr_lane *lane, struct pr_job *job) {
     job->sender = pr_tenant_sender(job->tenant, job->rule, to, job->senders_tried, sender_is_up, lane);
     if (!job->sender) {
         job->sender = pr_tenant_sender(job->tenant, job->rule, to, job->senders_tried, any_sender, lane);
-        job->hold_us = lane->now_us + PR_SENDER_STOPPED_WAIT_US;
-        job->hold_reason = "sender_stopped";
-    }
-    if (!job->sender) {
-        job->refusal = "no_sender";
+        if (job->sender) {
+            wait_for_sender(lane, job);
+        } else {
+            job->refusal = "no_sender";
+        }
     }
 }
 
@@ -198,9 +211,20 @@ static void identify(struct pr_job *job) {
     }
 }
 
+static void wait_for_template(struct pr_lane *lane, struct pr_job *job) {
+    int64_t hold_ns = 0;
+    const char *reason = pr_process_template_hold(lane->process, job->choice.tpl->id, lane->now_ns, &hold_ns);
+    if (reason) {
+        job->hold_us = lane->now_us + hold_ns / 1000;
+        job->hold_reason = reason;
+    }
+}
+
 static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
     job->kind = PR_JOB_MESSAGE;
-    struct pr_span locale = job->record.locale.n > 0 ? job->record.locale : job->tenant->locale;
+    struct pr_span locale = job->record.locale.n > 0 ? job->record.locale
+                            : job->locale.n > 0      ? job->locale
+                                                     : job->tenant->locale;
     job->choice = pr_tenant_template(job->tenant, job->rule->on[job->rank].template_name, locale);
     job->category = job->choice.category;
     limit_age(lane, job);
@@ -215,9 +239,8 @@ static void prepare_message(struct pr_lane *lane, struct pr_job *job) {
         }
     } else if (!is_allowed(lane, job)) {
         job->refusal = "only_to";
-    } else if (job->choice.tpl && !pr_shapes_is_up(&lane->process->templates, job->choice.tpl->id, lane->now_ns)) {
-        job->hold_us = lane->now_us + template_wait_us; /* the platform said a moment ago that it is paused */
-        job->hold_reason = "template_stopped";
+    } else if (job->choice.tpl) {
+        wait_for_template(lane, job);
     }
 }
 

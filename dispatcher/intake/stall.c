@@ -67,7 +67,7 @@ static struct pr_stall_view view_of(const struct pr_lane *lane, const struct pr_
         view.is_held = job->asked > 0;
         view.waits_for_person = job->gate_wait != NULL;
         view.has_sender = job->lane_sender != NULL;
-        view.is_sender_up = !job->sender || pr_shapes_is_up(&lane->process->shapes, job->sender->id, lane->now_ns);
+        view.is_sender_up = !job->sender || pr_process_sender_is_up(lane->process, job->sender->id, lane->now_ns, 0);
     }
     return view;
 }
@@ -99,7 +99,8 @@ static int64_t patience_ns(const struct pr_lane *lane, const struct pr_job *job)
     if (!job || !job->sender || (job->state != PR_JOB_READY && job->state != PR_JOB_GATED)) {
         return after_ns;
     }
-    double per_s = job->sender->rate / (double)(opt->dispatch.dispatchers * opt->dispatch.lanes);
+    double per_s =
+        pr_shapes_expected(&lane->process->shapes, job->sender->id, lane->now_ns) / (double)opt->dispatch.lanes;
     double next_ns = per_s > 0 ? 2e9 / per_s : 0;
     return next_ns > (double)after_ns ? (int64_t)next_ns : after_ns;
 }

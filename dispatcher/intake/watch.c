@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/rollup.h"
+#include "flow/wake.h"
 #include "gate/gate.h"
 #include "intake/prepare.h"
 #include "metrics.h"
@@ -105,12 +106,14 @@ static const struct pr_sender *sender_in(const struct pr_book *book, int32_t id)
 }
 
 static void set_rates(struct pr_lane *lane) {
-    const struct pr_options *opt = lane->process->opt;
     for (uint32_t t = 0; t < lane->book->tenants_n; t++) {
         const struct pr_tenant *tenant = &lane->book->tenants[t];
         for (uint32_t s = 0; s < tenant->senders_n; s++) {
-            double per_s = tenant->senders[s].rate / (double)opt->dispatch.dispatchers;
-            if (!pr_shapes_set(&lane->process->shapes, tenant->senders[s].id, per_s, lane->now_ns)) {
+            const struct pr_sender *sender = &tenant->senders[s];
+            struct pr_shape_facts facts = {.tenant = tenant->id, .sender = sender->id, .rate = sender->rate};
+            (void)snprintf(facts.name, sizeof(facts.name), "%.*s/%.*s", PR_SPAN_ARG(tenant->name),
+                           PR_SPAN_ARG(sender->name));
+            if (!pr_shapes_set(&lane->process->shapes, &facts)) {
                 pr_log_error("too_many_senders", "most=%d", PR_SHAPES_MAX);
             }
         }
@@ -122,22 +125,6 @@ static void set_rates(struct pr_lane *lane) {
             lane->senders[i]->book = pr_book_ref(lane->book);
             lane->senders[i]->sender = sender;
         }
-    }
-}
-
-static void woken(void *arg, const struct pr_pg_result *result) {
-    (void)arg;
-    (void)is_ok(result, "template wake"); /* without it they come when their time is over */
-}
-
-/* A template may have been approved again: what waits for one is looked at now, not when its hour is over. */
-static void wake_for_templates(struct pr_lane *lane) {
-    static const char sql[] =
-        "update postrider.deferred set due = postrider.clock() "
-        "where reason like 'template%' and taken_owner is null and not is_asleep and due > postrider.clock()";
-    pr_params_reset(&lane->watcher->params);
-    if (lane->index == 0 && !ask(lane, "template_wake", sql, woken)) {
-        pr_log_debug("template_wake_later", "lane=%d", lane->index);
     }
 }
 
@@ -156,7 +143,10 @@ static void book_done(void *arg, const struct pr_pg_result *result) {
     set_rates(lane);
     if (!is_first) {
         decide_again(lane);
-        wake_for_templates(lane);
+        if (lane->index ==
+            0) { /* a template may have been approved again: what waits for one need not wait out its hour */
+            pr_wake_waiting(lane, lane->book, NULL, NULL, NULL);
+        }
         pr_log_info("book_read", "lane=%d tenants=%d faults=%d", lane->index, (int)book->tenants_n, (int)book->faults);
     }
 }

@@ -7,6 +7,7 @@
 #include "core/verdict.h"
 #include "journal.h"
 #include "metrics.h"
+#include "send/health.h"
 #include "send/http.h"
 #include "send/secret.h"
 
@@ -16,8 +17,6 @@
 enum { PR_URL_MAX = 1024 };
 static const int64_t second_ns = 1000000000;
 static const int64_t minute_ns = INT64_C(60) * 1000000000;
-static const int64_t template_stop_ns = INT64_C(600) * 1000000000;
-static struct pr_log_limit stops = PR_LOG_LIMIT(10);
 
 /* ---- the guard ---- */
 
@@ -32,6 +31,7 @@ static bool may_send(void *arg, void *job_arg) {
     job->journal_place = pr_journal_mark(journal, (uint32_t)lane->index, &job->identity.id);
     bool is_allowed = pr_process_has_lease(lane->process) && job->epoch == atomic_load(&lane->process->epoch) &&
                       pr_clock_mono_ns() < job->expires_ns &&
+                      pr_shapes_has_share(&lane->process->shapes, job->sender->id) &&
                       !atomic_load_explicit(&lane->process->is_stopping, memory_order_relaxed);
     if (!is_allowed) {
         pr_journal_clear(journal, (uint32_t)lane->index, &job->journal_place);
@@ -90,6 +90,23 @@ static bool may_try_again(const struct pr_lane *lane, struct pr_job *job) {
     return !job->outcome.charges_try || job->tries < lane->process->opt->retry.max_tries[job->category];
 }
 
+/* Deferred for a reason of our own beside the one that the outcome records. */
+static void put_off(struct pr_lane *lane, struct pr_job *job, const char *reason, int64_t wait_us) {
+    count(lane, job, "deferred", reason);
+    pr_job_park(job, PR_STATE_DEFERRED, reason, PR_TIME_NONE, wait_us / 1000);
+    pr_lane_settle(lane, job, PR_WRITE_PARK | PR_WRITE_OUTCOME, PR_NEXT_SETTLED);
+}
+
+/* A retry that its sender's or template's breaker would not let go waits outside, without its place on the wire. */
+static bool stay_away(struct pr_lane *lane, struct pr_job *job, int64_t wait_us) {
+    int64_t hold_us = 0;
+    const char *reason = pr_health_hold(lane, job, &hold_us);
+    if (reason) {
+        put_off(lane, job, reason, hold_us > wait_us ? hold_us : wait_us);
+    }
+    return reason != NULL;
+}
+
 /* A short retry waits in the lane; its outcome is durable before the next request, so that a crash leaves one attempt unrecorded at most. */
 static void retry(struct pr_lane *lane, struct pr_job *job) {
     const struct pr_backoff *backoff = &pr_backoff_default;
@@ -105,6 +122,9 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
         pause(lane, job);
     }
+    if (stay_away(lane, job, wait_us)) {
+        return;
+    }
     size_t waiting_max =
         (size_t)lane->process->opt->dispatch.in_flight / 4; /* they keep their place on the wire: others need it too */
     if (job->lane_wait_us + wait_us > backoff->lane_us || lane->jobs.n[PR_JOB_WAITING] >= waiting_max) {
@@ -116,20 +136,17 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_WAIT);
 }
 
-static void stop_sender(struct pr_lane *lane, struct pr_job *job) {
-    int64_t wait_us = job->outcome.wait_us > minute_ns / 1000 ? job->outcome.wait_us : minute_ns / 1000;
-    if (pr_shapes_stop(&lane->process->shapes, job->sender->id, lane->now_ns + wait_us * 1000)) {
-        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s reason=%s code=%d seconds=%lld text=%s",
-                       PR_SPAN_ARG(job->sender->name), job->outcome.reason, job->outcome.code,
-                       (long long)(wait_us / 1000000),
-                       "nothing is sent by it until then or until its token file changes");
-    }
-    park(lane, job, PR_STATE_DEFERRED, wait_us);
+/* It waits with the others of its stopped sender, and is woken with them; what the platform said stands in the outcome. */
+static void wait_for_sender(struct pr_lane *lane, struct pr_job *job) {
+    int64_t minute_us = minute_ns / 1000;
+    int64_t wait_us = job->outcome.wait_us > minute_us ? job->outcome.wait_us : minute_us;
+    put_off(lane, job, "sender_stopped", wait_us);
 }
 
 /* Refused by our own guard before a byte left: no attempt at all. Written back when the lease or a stop was why, refused when it expired. */
 static void not_let(struct pr_lane *lane, struct pr_job *job) {
     job->attempt--;
+    pr_health_unpass(lane, job);
     if (pr_clock_mono_ns() >= job->expires_ns) {
         job->gives_back = job->resends == 0;
         job->aside_reason = "expired";
@@ -159,17 +176,13 @@ static void act(struct pr_lane *lane, struct pr_job *job) {
         break;
     case PR_OUTCOME_REJECT: reject(lane, job, job->outcome.reason); break;
     case PR_OUTCOME_STOP_TEMPLATE:
-        pr_log_limited(&stops, PR_LOG_ERROR, "template_stopped", "template=%.*s language=%.*s reason=%s code=%d",
-                       PR_SPAN_ARG(job->choice.tpl->name), PR_SPAN_ARG(job->choice.tpl->language), job->outcome.reason,
-                       job->outcome.code);
-        (void)pr_shapes_stop(&lane->process->templates, job->choice.tpl->id, lane->now_ns + template_stop_ns);
         if (job->outcome.wait_us > 0) {
             park(lane, job, PR_STATE_DEFERRED, job->outcome.wait_us);
         } else {
             reject(lane, job, job->outcome.reason);
         }
         break;
-    case PR_OUTCOME_STOP_SENDER: stop_sender(lane, job); break;
+    case PR_OUTCOME_STOP_SENDER: wait_for_sender(lane, job); break;
     case PR_OUTCOME_UNKNOWN:
         park(lane, job, PR_STATE_UNKNOWN, lane->process->opt->dispatch.reconcile_window_ms * INT64_C(1000));
         break;
@@ -206,6 +219,7 @@ static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
     log_attempt(lane, job);
     pr_metric_observe(lane->metric, PR_METRIC_LATENCY, 0, took_us);
     pr_metric_add(lane->metric, PR_METRIC_OUTCOMES, (uint32_t)job->outcome.kind, 1);
+    pr_health_answer(lane, job);
     act(lane, job);
 }
 
@@ -268,13 +282,6 @@ static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct
     pr_buf_free(&url);
 }
 
-static void no_token(struct pr_lane *lane, struct pr_lane_sender *entry, const char *why) {
-    if (pr_shapes_stop(&lane->process->shapes, entry->id, lane->now_ns + minute_ns)) {
-        pr_log_limited(&stops, PR_LOG_ERROR, "sender_stopped", "sender=%.*s text=%s", PR_SPAN_ARG(entry->sender->name),
-                       why);
-    }
-}
-
 /* What was claimed for a sender that stopped goes back and is decided again: another sender may take it. */
 static void take_back_all(struct pr_lane *lane, struct pr_lane_sender *entry) {
     struct pr_job *job = NULL;
@@ -283,27 +290,12 @@ static void take_back_all(struct pr_lane *lane, struct pr_lane_sender *entry) {
     }
 }
 
-static void resumed(void *arg, const struct pr_pg_result *result) {
-    (void)arg, (void)result; /* without it they come when their minute is over */
-}
-
-/* A stopped sender whose token file changed may go on, and what waits for it need not wait out its time. */
 static void look_at_token(struct pr_lane *lane, struct pr_lane_sender *entry) {
-    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns);
-    bool is_first = entry->secret_version == 0;
-    if (version == entry->secret_version) {
-        return;
-    }
+    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns) + 1; /* 0: never looked */
+    bool is_change = entry->secret_version != 0 && version != entry->secret_version;
     entry->secret_version = version;
-    if (is_first || !pr_shapes_stop(&lane->process->shapes, entry->id, 0)) {
-        return;
-    }
-    pr_log_info("sender_resumed", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
-    static const char sql[] =
-        "update postrider.deferred set due = postrider.clock() "
-        "where reason = 'sender_stopped' and taken_owner is null and not is_asleep and due > postrider.clock()";
-    if (!pr_link_send(&lane->settle_link, "resume", sql, NULL, resumed, lane)) {
-        pr_log_debug("resume_later", "sender=%.*s", PR_SPAN_ARG(entry->sender->name));
+    if (is_change) {
+        pr_health_new_token(lane, entry);
     }
 }
 
@@ -320,9 +312,9 @@ static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     const char *why = "";
     struct curl_slist *headers = pr_secrets_headers(lane->secrets, entry->sender, lane->now_ns, &why);
     if (!headers) {
-        no_token(lane, entry, why);
+        pr_health_no_token(lane, entry, why);
     }
-    if (!headers || !pr_shapes_is_up(&lane->process->shapes, entry->id, lane->now_ns + second_ns * 2)) {
+    if (!headers || !pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, second_ns * 2)) {
         take_back_all(lane, entry);
         return;
     }
@@ -331,13 +323,17 @@ static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
         int64_t wait_ns = 0;
         bool is_ours =
             job->epoch == atomic_load(&lane->process->epoch); /* not claimed under a lease that was lost since */
-        if (!is_ours || !pr_shapes_is_up(&lane->process->templates, job->choice.tpl->id, lane->now_ns)) {
+        if (!is_ours || !pr_health_is_up(lane, job)) {
             pr_lane_take_back(lane, job, PR_NEXT_GATE);
             continue;
         }
         if (!pr_shapes_take(&lane->process->shapes, entry->id, lane->now_ns, &wait_ns)) {
             pr_lane_wake_at(lane, lane->now_ns + wait_ns);
             return;
+        }
+        if (!pr_health_pass(lane, job)) { /* another lane's message is the probe */
+            pr_lane_take_back(lane, job, PR_NEXT_GATE);
+            continue;
         }
         hand_over(lane, entry, job, headers);
     }

@@ -18,7 +18,7 @@ FROZEN_S = 20  # past the lease of 15 s
 
 class TwoDispatchersAndAThird(kit.Olist):
     latency_ms = 300
-    dispatch = (("dispatch.dispatchers", 3), ("dispatch.claim_ahead", CLAIM_AHEAD), ("dispatch.in_flight", IN_FLIGHT),
+    dispatch = (("dispatch.claim_ahead", CLAIM_AHEAD), ("dispatch.in_flight", IN_FLIGHT),
                 ("dispatch.lanes", LANES), ("dispatch.window", 128))  # so small that partitions are paused while they move
 
     @classmethod

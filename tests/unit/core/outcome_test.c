@@ -418,6 +418,50 @@ static void how_the_transfer_ended_decides_when_there_was_no_answer(void **state
     }
 }
 
+/* Written out a second time: what a breaker and a rate are told. Codes that are not here blame nobody, or the sender or template they stop. */
+static void only_what_is_broken_or_misfilled_is_blamed_for_it(void **state) {
+    (void)state;
+    static const int down[] = {2, 131016, 131057, 133004};
+    static const int misfilled[] = {100, 131008, 131009, 132005, 132008, 132012, 132018};
+    static const int unclear[] = {1, 4, 80007, 80008, 131000, 131014, 131048, 131049, 131053, 131056, 133016, 134101};
+    size_t n;
+    const struct pr_outcome_rule *rules = pr_outcome_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        enum pr_blame blame = PR_BLAME_NONE;
+        for (size_t k = 0; k < COUNT(down); k++)
+            blame = rules[i].code_first == down[k] ? PR_BLAME_SENDER : blame;
+        for (size_t k = 0; k < COUNT(misfilled); k++)
+            blame = rules[i].code_first == misfilled[k] ? PR_BLAME_TEMPLATE : blame;
+        for (size_t k = 0; k < COUNT(unclear); k++)
+            blame = rules[i].code_first == unclear[k] ? PR_BLAME_UNCLEAR : blame;
+        blame = rules[i].code_first == 130429 ? PR_BLAME_RATE : blame;
+        blame = rules[i].kind == PR_OUTCOME_STOP_SENDER ? PR_BLAME_SENDER : blame;
+        blame = rules[i].kind == PR_OUTCOME_STOP_TEMPLATE ? PR_BLAME_TEMPLATE : blame;
+        if (rules[i].blame != blame)
+            fail_msg("%d blames %d, not %d", rules[i].code_first, rules[i].blame, blame);
+    }
+}
+
+static void answers_without_a_code_blame_the_way_unless_the_server_spoke(void **state) {
+    (void)state;
+    static const struct {
+        int status;
+        enum pr_blame blame;
+    } cases[] = {{200, PR_BLAME_SENDER}, {302, PR_BLAME_SENDER}, {400, PR_BLAME_UNCLEAR}, {401, PR_BLAME_SENDER},
+                 {408, PR_BLAME_SENDER}, {429, PR_BLAME_RATE},   {499, PR_BLAME_UNCLEAR}, {500, PR_BLAME_SENDER},
+                 {502, PR_BLAME_SENDER}, {503, PR_BLAME_SENDER}, {504, PR_BLAME_SENDER},  {599, PR_BLAME_SENDER}};
+    static const enum pr_transport broken[] = {PR_TRANSPORT_NOT_SENT, PR_TRANSPORT_CUT, PR_TRANSPORT_OVERSIZED,
+                                               PR_TRANSPORT_REPEATED};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(answered(cases[i].status, "").blame, cases[i].blame);
+    for (size_t i = 0; i < COUNT(broken); i++)
+        assert_int_equal(classify(broken[i], 0, PR_SPAN(""), 0).blame, PR_BLAME_SENDER);
+    assert_int_equal(classify(PR_TRANSPORT_NOT_LET, 0, PR_SPAN(""), 0).blame, PR_BLAME_UNCLEAR);
+    assert_int_equal(answered(200, "{\"messages\":[{\"id\":\"wamid.a\"}]}").blame, PR_BLAME_NONE);
+    assert_int_equal(with_code(400, 139999).blame, PR_BLAME_UNCLEAR);
+    assert_int_equal(with_code(500, 139999).blame, PR_BLAME_UNCLEAR);
+}
+
 static void retry_after_is_read_as_seconds_or_as_date(void **state) {
     (void)state;
     int64_t now = 784111777 * SECOND; /* Sun, 06 Nov 1994 08:49:37 GMT */
@@ -523,6 +567,8 @@ int main(void) {
         cmocka_unit_test(a_body_is_read_up_to_its_cap),
         cmocka_unit_test(deep_nesting_is_no_danger),
         cmocka_unit_test(how_the_transfer_ended_decides_when_there_was_no_answer),
+        cmocka_unit_test(only_what_is_broken_or_misfilled_is_blamed_for_it),
+        cmocka_unit_test(answers_without_a_code_blame_the_way_unless_the_server_spoke),
         cmocka_unit_test(retry_after_is_read_as_seconds_or_as_date),
         cmocka_unit_test(usage_headers_say_minutes),
         cmocka_unit_test(kinds_and_scopes_have_names),

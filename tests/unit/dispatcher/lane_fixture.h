@@ -26,7 +26,8 @@ static inline void lane_open(void) {
     atomic_store(&process.owner, 3);
     atomic_store(&process.epoch, 9);
     pr_shapes_init(&process.shapes);
-    pr_shapes_init(&process.templates);
+    pr_breakers_init(&process.senders);
+    pr_breakers_init(&process.templates);
     lane.process = &process;
     lane.now_us = NOW_US;
     lane.now_ns = INT64_C(5000000000);
@@ -39,7 +40,9 @@ static inline void lane_read(PGresult *rows) {
     lane.book = book_of(rows);
     for (uint32_t t = 0; t < lane.book->tenants_n; t++) {
         for (uint32_t s = 0; s < lane.book->tenants[t].senders_n; s++) {
-            if (!pr_shapes_set(&process.shapes, lane.book->tenants[t].senders[s].id, 80, lane.now_ns)) {
+            struct pr_shape_facts facts = {
+                .tenant = lane.book->tenants[t].id, .sender = lane.book->tenants[t].senders[s].id, .rate = 80};
+            if (!pr_shapes_set(&process.shapes, &facts)) {
                 abort();
             }
         }
@@ -56,6 +59,7 @@ static inline void lane_close(void) {
     pr_book_unref(lane.book);
     lane.book = NULL;
     pthread_mutex_destroy(&process.shapes.lock);
+    pthread_mutex_destroy(&process.senders.lock);
     pthread_mutex_destroy(&process.templates.lock);
 }
 

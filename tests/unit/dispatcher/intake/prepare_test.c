@@ -1,104 +1,5 @@
-/* Tests of what is decided before the claim: refusals in their order, fences, times, senders, and jobs that come back. */
-#include "intake/prepare.h"
-
-#include "base/clock.h"
-#include "unit/dispatcher/lane_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static const int64_t minute_ns = INT64_C(60) * 1000000000;
-
-static void put_rules(PGresult *rows) {
-    put_rule(rows, 1, 0, "{\"name\": \"order\", \"on\": \"order.confirmed\", \"template\": \"order\"}");
-    put_rule(
-        rows, 1, 1,
-        "{\"name\": \"cart\", \"on\": \"cart.abandoned\", \"template\": \"cart\", \"delay\": \"1h\", \"max_age\": "
-        "\"24h\", \"to\": \"data.customer.phone\", \"cancel_on\": [{\"type\": \"order.*\"}, {\"type\": "
-        "\"cart.emptied\", \"match\": \"subject\"}, {\"type\": \"order.confirmed\", \"match\": \"data.cart_id\"}]}");
-    put_rule(
-        rows, 1, 2,
-        "{\"name\": \"ship\", \"on\": {\"ship.sent\": \"order\", \"ship.there\": \"order\"}, \"supersede\": true}");
-    put_rule(rows, 1, 3, "{\"name\": \"promo\", \"on\": \"promo\", \"template\": \"promo\"}");
-    put_rule(rows, 1, 4, "{\"name\": \"gone\", \"on\": \"gone\", \"template\": \"gone\"}");
-    put_rule(rows, 1, 6, "{\"name\": \"tip\", \"on\": \"tip\", \"template\": \"cart\", \"delay\": \"1h\"}");
-    put_rule(rows, 1, 5, "{\"name\": \"pin\", \"on\": \"pin\", \"template\": \"order\", \"senders\": [\"unheard\"]}");
-}
-
-static PGresult *shop_rows(void) {
-    PGresult *rows = rows_new();
-    put_tenant(rows, 1, "shop", "pt_BR");
-    put_tenant(rows, 2, "bakery", "es");
-    put_sender(rows, 1, 11, 5, "main");
-    put_sender(rows, 1, 12, 6, "second");
-    put_template(rows, 1, 21, "order", "pt_BR", "UTILITY", "APPROVED");
-    put_template(rows, 1, 22, "order", "en", "UTILITY", "APPROVED");
-    put_template(rows, 1, 23, "cart", "pt_BR", "MARKETING", "APPROVED");
-    put_template(rows, 1, 24, "promo", "pt_BR", "MARKETING", "PAUSED");
-    return rows;
-}
-
-static int set_up(void **state) {
-    PGresult *rows = shop_rows();
-    (void)state;
-    lane_open();
-    put_rules(rows);
-    lane_read(rows);
-    options.dispatch.tenant = "shop";
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    lane_close();
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-/* A job of a record with these attributes behind the required ones; not prepared yet. */
-static struct pr_job *fetched(const char *type, const char *more) {
-    char json[2048];
-    struct pr_record_fault fault;
-    struct pr_job *job = pr_job_new(&lane.jobs);
-    assert_non_null(job);
-    int n = snprintf(json, sizeof(json),
-                     "{\"specversion\":\"1.0\",\"id\":\"e1\",\"source\":\"/shop\",\"type\":\"%s\"%s}", type, more);
-    const struct pr_record_input in = {.value = pr_span_make(json, (size_t)n)};
-    if (pr_record_decode(&in, &job->arena, &job->record, &fault) != PR_RECORD_OK) {
-        fail_msg("%s: %s in %s", fault.field, fault.text, json);
-    }
-    job->origin = (struct pr_origin){.topic = 1, .part = 2, .off = 3, .kafka_us = NOW_US};
-    job->since_us = PR_TIME_NONE;
-    return job;
-}
-
-static struct pr_job *prepared(const char *type, const char *more) {
-    struct pr_job *job = fetched(type, more);
-    assert_true(pr_prepare(&lane, job));
-    assert_ptr_equal(job->book, lane.book);
-    return job;
-}
-
-#define TO ",\"to\":\"+5511999990000\""
-
-static void expect_aside(const struct pr_job *job, const char *reason) {
-    assert_int_equal(job->kind, PR_JOB_ASIDE);
-    assert_string_equal(job->aside_kind, "refused");
-    assert_string_equal(job->aside_reason, reason);
-    assert_int_equal(job->fences_n, 0);
-}
-
-static void expect_message(const struct pr_job *job) {
-    assert_int_equal(job->kind, PR_JOB_MESSAGE);
-    if (job->refusal) {
-        fail_msg("refused: %s", job->refusal);
-    }
-}
+/* Tests of what is decided before the claim: refusals in their order, fences, times, and jobs that come back. */
+#include "unit/dispatcher/intake/prepare_fixture.h"
 
 /* ---- what is sendable ---- */
 
@@ -359,73 +260,6 @@ static void a_message_ends_at_its_categorys_age_after_it_could_first_go_if_not_s
     }
 }
 
-/* ---- senders ---- */
-
-static void a_stopped_sender_is_passed_over(void **state) {
-    (void)state;
-    for (int32_t stopped = 11; stopped <= 12; stopped++) {
-        (void)pr_shapes_stop(&process.shapes, stopped, lane.now_ns + minute_ns);
-        const struct pr_job *job = prepared("order.confirmed", TO);
-        assert_int_equal(job->sender->id, 11 + 12 - stopped);
-        assert_int_equal(job->hold_us, PR_TIME_NONE);
-        (void)pr_shapes_stop(&process.shapes, stopped, 0);
-    }
-}
-
-static void a_sender_that_only_pauses_keeps_its_messages(void **state) {
-    (void)state;
-    int32_t usual = prepared("order.confirmed", TO)->sender->id;
-    pr_shapes_pause(&process.shapes, usual, lane.now_ns, minute_ns / 2);
-    const struct pr_job *job = prepared("order.confirmed", TO);
-    assert_int_equal(job->sender->id, usual);
-    assert_int_equal(job->hold_us, PR_TIME_NONE);
-    pr_shapes_pause(&process.shapes, usual, lane.now_ns, minute_ns / 2 + 1);
-    assert_int_not_equal(prepared("order.confirmed", TO)->sender->id, usual);
-}
-
-static void a_template_that_the_platform_just_refused_is_waited_for(void **state) {
-    (void)state;
-    (void)pr_shapes_stop(&process.templates, 21, lane.now_ns + 1);
-    const struct pr_job *job = prepared("order.confirmed", TO);
-    expect_message(job);
-    assert_int_equal(job->hold_us, NOW_US + 10 * INT64_C(60000000));
-    assert_string_equal(job->hold_reason, "template_stopped");
-    assert_int_equal(prepared("order.confirmed", TO ",\"locale\":\"en\"")->hold_us, PR_TIME_NONE); /* another language */
-    lane.now_ns++;
-    assert_int_equal(prepared("order.confirmed", TO)->hold_us, PR_TIME_NONE);
-}
-
-static void with_all_senders_stopped_a_message_waits_a_minute(void **state) {
-    (void)state;
-    int32_t usual = prepared("order.confirmed", TO)->sender->id;
-    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + minute_ns);
-    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + minute_ns);
-    const struct pr_job *job = prepared("order.confirmed", TO);
-    expect_message(job);
-    assert_int_equal(job->sender->id, usual);
-    assert_int_equal(job->hold_us, NOW_US + 60 * INT64_C(1000000));
-    assert_string_equal(job->hold_reason, "sender_stopped");
-}
-
-static void a_rule_whose_senders_nobody_has_is_refused(void **state) {
-    (void)state;
-    const struct pr_job *job = prepared("pin", TO);
-    assert_int_equal(job->kind, PR_JOB_MESSAGE);
-    assert_null(job->sender);
-    assert_string_equal(job->refusal, "no_sender");
-}
-
-/* The pools that were full when the job was claimed say nothing about now; without this the last sender would be refused for good. */
-static void full_pools_of_an_earlier_claim_are_forgotten(void **state) {
-    struct pr_job *job = fetched("order.confirmed", TO);
-    (void)state;
-    job->senders_tried = 3;
-    job->has_row = true;
-    assert_true(pr_prepare(&lane, job));
-    expect_message(job);
-    assert_non_null(job->sender);
-}
-
 /* ---- what comes back ---- */
 
 static struct pr_job *returned(const char *type, const char *more) {
@@ -525,13 +359,13 @@ static void what_came_back_is_never_ignored(void **state) {
 static void preparing_again_leaves_nothing_of_the_first_time(void **state) {
     struct pr_job *job = prepared("order.confirmed", TO ",\"data\":{\"cart_id\":\"c9\"}");
     (void)state;
-    (void)pr_shapes_stop(&process.shapes, 11, lane.now_ns + minute_ns);
-    (void)pr_shapes_stop(&process.shapes, 12, lane.now_ns + minute_ns);
+    (void)pr_breakers_stop(&process.senders, 11, lane.now_ns, lane.now_ns, minute_ns);
+    (void)pr_breakers_stop(&process.senders, 12, lane.now_ns, lane.now_ns, minute_ns);
     assert_true(pr_prepare(&lane, job));
     assert_int_equal(job->fences_n, 2);
     assert_true(job->hold_us != PR_TIME_NONE);
-    (void)pr_shapes_stop(&process.shapes, 11, 0);
-    (void)pr_shapes_stop(&process.shapes, 12, 0);
+    (void)pr_breakers_clear(&process.senders, 11, lane.now_ns);
+    (void)pr_breakers_clear(&process.senders, 12, lane.now_ns);
     assert_true(pr_prepare(&lane, job));
     assert_int_equal(job->hold_us, PR_TIME_NONE);
     expect_message(job);
@@ -579,12 +413,6 @@ int main(void) {
         TEST(without_a_time_kafkas_counts),
         TEST(the_later_start_and_the_earlier_end_count),
         TEST(a_message_ends_at_its_categorys_age_after_it_could_first_go_if_not_sooner),
-        TEST(a_stopped_sender_is_passed_over),
-        TEST(a_sender_that_only_pauses_keeps_its_messages),
-        TEST(with_all_senders_stopped_a_message_waits_a_minute),
-        TEST(a_template_that_the_platform_just_refused_is_waited_for),
-        TEST(a_rule_whose_senders_nobody_has_is_refused),
-        TEST(full_pools_of_an_earlier_claim_are_forgotten),
         TEST(a_job_that_came_back_is_refused_and_never_set_aside),
         TEST(a_job_with_a_row_is_refused_and_never_set_aside),
         TEST(a_job_that_came_back_keeps_its_identity_whatever_its_age),
