@@ -96,8 +96,7 @@ static struct pr_batch *batch_form(struct pr_lane *lane) {
 
 void pr_claim_forget(struct pr_job *job) {
     if (job->lane_sender) {
-        job->lane_sender->claiming_n--;
-        job->lane_sender = NULL;
+        pr_sender_claimed(job);
     }
 }
 
