@@ -80,14 +80,18 @@ static void up_to_thirty_seconds_wait_in_the_lane_and_those_behind_are_deferred_
         at = until;
         assert_int_equal(pr_pair_ask(&pair, true, at, &until), PR_PAIR_GO);
         pr_pair_take(&pair, at);
-        waited++;
+        assert_true(++waited < 10);
     }
     assert_int_equal(waited, 4); /* 24.48 s; a fifth would be 30.6 */
     int64_t first = until;
     assert_true(first > at);
     assert_int_equal(pr_pair_ask(&pair, true, at, &until), PR_PAIR_DEFER);
     assert_int_equal(until, first + PR_PAIR_STEP_US);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(pr_pair_ask(&pair, true, at, &until), PR_PAIR_DEFER);
+    }
     assert_false(pr_pair_is_full(&pair, until - 1)); /* the line is not forgotten before its last turn */
+    assert_true(pr_pair_is_full(&pair, until));
 }
 
 static void what_comes_back_from_the_line_finds_its_token_and_after_a_pause_waiting_starts_anew(void **state) {
