@@ -21,8 +21,7 @@ static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sende
 
 static void to_claim(struct pr_lane *lane, struct pr_job *job) {
     pr_job_move(&lane->jobs, job, PR_JOB_CLAIMING);
-    TAILQ_INSERT_TAIL(&lane->to_claim, job, queue);
-    job->is_queued = true;
+    pr_claim_line_up(lane, job);
 }
 
 /* Claims that cost no room: refused, too early, expired, fences, control. */

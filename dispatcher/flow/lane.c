@@ -234,6 +234,7 @@ bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, s
     TAILQ_INIT(&lane->passed);
     TAILQ_INIT(&lane->to_prepare);
     TAILQ_INIT(&lane->to_claim);
+    TAILQ_INIT(&lane->to_hold);
     TAILQ_INIT(&lane->to_settle);
     TAILQ_INIT(&lane->to_finish);
     lane->base = event_base_new();

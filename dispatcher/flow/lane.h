@@ -101,9 +101,10 @@ struct pr_lane {
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */
     struct pr_job_list to_prepare; /* GATED: prepared anew, because something changed (queue link) */
-    struct pr_job_list to_claim;   /* CLAIMING: in no statement yet (queue link) */
-    struct pr_job_list to_settle;  /* SETTLING: in no statement yet (queue link) */
-    struct pr_job_list to_finish;  /* SETTLING: nothing left to write (queue link) */
+    struct pr_job_list to_claim;   /* CLAIMING: in no statement yet, and to be sent if the claim says so (queue link) */
+    struct pr_job_list to_hold; /* CLAIMING: the same for what the claim will not send now: deferred, refused, fences, control */
+    struct pr_job_list to_settle; /* SETTLING: in no statement yet (queue link) */
+    struct pr_job_list to_finish; /* SETTLING: nothing left to write (queue link) */
     struct pr_senders senders;
     struct pr_pairs pairs;
     int64_t token_ns;            /* when the senders' token files are looked at next */

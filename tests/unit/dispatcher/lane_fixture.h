@@ -33,6 +33,7 @@ static inline void lane_open(void) {
     TAILQ_INIT(&lane.passed);
     TAILQ_INIT(&lane.to_prepare);
     TAILQ_INIT(&lane.to_claim);
+    TAILQ_INIT(&lane.to_hold);
     TAILQ_INIT(&lane.to_settle);
     TAILQ_INIT(&lane.to_finish);
 }

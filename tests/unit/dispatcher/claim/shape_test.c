@@ -187,6 +187,8 @@ static void what_would_wait_over_thirty_seconds_is_deferred_each_a_little_later(
     pr_claim_shape(&lane);
     assert_int_equal(entry_of(11)->line[PR_LINE_GATED].all,
                      2402); /* 30 s at 80 a second, one that is just not over it, and what came back */
+    assert_ptr_equal(TAILQ_FIRST(&lane.to_hold), first); /* not in front of those that could be sent */
+    assert_true(TAILQ_EMPTY(&lane.to_claim));
     assert_string_equal(first->hold_reason, "sender_busy");
     assert_int_equal(first->hold_us, NOW_US + 30 * SECOND_US + SECOND_US / 80);
     assert_int_equal(second->hold_us, first->hold_us + SECOND_US / 80);
