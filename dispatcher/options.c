@@ -149,6 +149,16 @@ static const struct pr_conf_row rows[] = {
      .max = 1 * HOURS,
      .help = "A lane that settles nothing for so long while Kafka has records for it is told in the log (stalled) and "
              "in postrider_stalled, with what it waits for."},
+    {.name = "dispatch.sender_in_flight",
+     .type = PR_CONF_INT,
+     .offset = AT(dispatch.sender_in_flight),
+     .fallback = "75",
+     .min = 1,
+     .max = 100,
+     .unit = "percent",
+     .help =
+         "What one sender may hold, of the places that it has and that are free, on the wire and claimed: so a sender "
+         "that hangs leaves places for the others. No limit when there is one sender only."},
     {.name = "dispatch.lease",
      .type = PR_CONF_DURATION,
      .offset = AT(dispatch.lease_ms),

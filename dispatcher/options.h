@@ -41,6 +41,7 @@ struct pr_options {
         int64_t window;              /* records of a partition in work */
         int64_t in_flight;           /* requests on the wire, a lane */
         int64_t stall_after_ms;      /* without a settled job while there is lag: then it is told */
+        int64_t sender_in_flight;    /* percent of those, and of claim_ahead, that one sender may hold beside others */
         int64_t lease_ms;
         int64_t heartbeat_ms;
         int64_t reconcile_window_ms;

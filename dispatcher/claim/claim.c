@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PR_CLAIM_OPEN_MAX = 2, PR_REPEAT_WAIT_NS = 10 * 1000 * 1000, PR_BACK_WAIT_NS = 1000 * 1000 * 1000 };
+enum {
+    PR_CLAIM_OPEN_MAX = 2,
+    PR_HOLD_BATCH = 250,
+    PR_REPEAT_WAIT_NS = 10 * 1000 * 1000,
+    PR_BACK_WAIT_NS = 1000 * 1000 * 1000
+};
 
 static struct pr_log_limit failures = PR_LOG_LIMIT(5);
 
@@ -68,9 +73,23 @@ static struct pr_batch *batch_new(struct pr_lane *lane, const struct pr_job *lik
     return batch;
 }
 
+void pr_claim_line_up(struct pr_lane *lane, struct pr_job *job) {
+    struct pr_job_list *line = job->lane_sender ? &lane->to_claim : &lane->to_hold;
+    TAILQ_INSERT_TAIL(line, job, queue);
+    job->is_queued = true;
+}
+
+/*
+ * By turns, so that thousands that are deferred do not keep those waiting that could be sent, nor the other way round; and few of them at a
+ * time, because a statement runs to its end before the next.
+ */
 static struct pr_batch *batch_form(struct pr_lane *lane) {
-    struct pr_job *first = TAILQ_FIRST(&lane->to_claim);
-    size_t room = (size_t)lane->process->opt->dispatch.batch;
+    bool is_to_send = !TAILQ_EMPTY(&lane->to_claim) && (TAILQ_EMPTY(&lane->to_hold) || !lane->claimer->was_to_send);
+    struct pr_job_list *line = is_to_send ? &lane->to_claim : &lane->to_hold;
+    struct pr_job *first = TAILQ_FIRST(line);
+    size_t most = (size_t)lane->process->opt->dispatch.batch;
+    size_t room = is_to_send || most < PR_HOLD_BATCH ? most : PR_HOLD_BATCH;
+    lane->claimer->was_to_send = is_to_send;
     struct pr_batch *batch = first ? batch_new(lane, first, room) : NULL;
     if (!batch) {
         return NULL;
@@ -81,7 +100,7 @@ static struct pr_batch *batch_form(struct pr_lane *lane) {
         if (!is_together(first, job)) {
             continue;
         }
-        TAILQ_REMOVE(&lane->to_claim, job, queue);
+        TAILQ_REMOVE(line, job, queue);
         job->is_queued = false;
         if (job->claim_no == 0) {
             job->claim_no = lane->claimer->next_no++;
@@ -96,8 +115,7 @@ static struct pr_batch *batch_form(struct pr_lane *lane) {
 
 void pr_claim_forget(struct pr_job *job) {
     if (job->lane_sender) {
-        job->lane_sender->claiming_n--;
-        job->lane_sender = NULL;
+        pr_sender_claimed(job);
     }
 }
 
@@ -109,8 +127,7 @@ static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
             pr_claim_forget(job);
             pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, PR_NEXT_DROP);
         } else {
-            TAILQ_INSERT_TAIL(&lane->to_claim, job, queue);
-            job->is_queued = true;
+            pr_claim_line_up(lane, job);
         }
     }
     free(batch);
@@ -220,15 +237,15 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
 }
 
 /* What waits to be claimed and needs no claim: control events have a statement of their own, dropped jobs leave. */
-static void sort_out(struct pr_lane *lane) {
+static void sort_out(struct pr_lane *lane, struct pr_job_list *line) {
     struct pr_job *next = NULL;
-    for (struct pr_job *job = TAILQ_FIRST(&lane->to_claim); job; job = next) {
+    for (struct pr_job *job = TAILQ_FIRST(line); job; job = next) {
         next = TAILQ_NEXT(job, queue);
         bool is_leaving = job->is_dropped || lane->is_draining;
         if (!is_leaving && job->kind != PR_JOB_CONTROL) {
             continue;
         }
-        TAILQ_REMOVE(&lane->to_claim, job, queue);
+        TAILQ_REMOVE(line, job, queue);
         job->is_queued = false;
         pr_claim_forget(job);
         if (is_leaving) {
@@ -321,13 +338,14 @@ void pr_claim_turn(struct pr_lane *lane) {
         dissolve(lane);
     }
     pr_claim_shape(lane);
-    sort_out(lane);
+    sort_out(lane, &lane->to_claim);
+    sort_out(lane, &lane->to_hold);
     while (may_send(lane) && !TAILQ_EMPTY(&claimer->again) && lane->now_ns >= claimer->again_ns) {
         struct pr_batch *batch = TAILQ_FIRST(&claimer->again);
         TAILQ_REMOVE(&claimer->again, batch, link);
         batch_send(lane, batch);
     }
-    while (may_send(lane) && !TAILQ_EMPTY(&lane->to_claim)) {
+    while (may_send(lane) && !(TAILQ_EMPTY(&lane->to_claim) && TAILQ_EMPTY(&lane->to_hold))) {
         struct pr_batch *batch = batch_form(lane);
         if (!batch) {
             break;

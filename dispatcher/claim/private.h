@@ -29,9 +29,13 @@ struct pr_claimer {
     int64_t again_ns;           /* not before */
     int64_t next_no;            /* of claims */
     uint32_t open;              /* statements under way */
+    bool was_to_send;           /* the last one formed was of jobs to be sent: those that are held are next */
     struct pr_back *backs;
     size_t backs_n, backs_room;
 };
+
+/* A CLAIMING job waits for its statement. */
+void pr_claim_line_up(struct pr_lane *lane, struct pr_job *job);
 
 /* Adds the parameters of claim_v1 for the batch and takes along the slots to give back. False when they do not fit. */
 bool pr_batch_params(struct pr_batch *batch, struct pr_params *params);

@@ -1,24 +1,28 @@
-/* Between gate and claim: a job waits here until its sender has room, or is deferred when that would take too long. */
+/* Between gate and claim: a job waits here until its sender and its person have room, or is deferred when that would take too long. */
 #include "claim/private.h"
-
-#include "base/log.h"
 
 #include <math.h>
 
-enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000, PR_MARKETING_FLOOR = 10 };
+/* A sender that its own limits hold back, and one person whose messages wait, may each keep a quarter of a window waiting. */
+enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000, PR_WAITING_PART = 4 };
+static const int64_t short_ns = 1000 * 1000 * 1000;
+
+/* What our share, once it has followed the messages, lets this lane send in a second: for estimates of a wait. */
+static double rate_of(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
+    return pr_shapes_expected(&lane->process->shapes, entry->id, lane->now_ns) /
+           (double)lane->process->opt->dispatch.lanes;
+}
 
 /* Jobs of a sender that may be claimed and not yet handed over: what our share lets go within a second, spread over the lanes. */
 static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
-    double per_s = pr_shapes_per_s(&lane->process->shapes, entry->id, lane->now_ns);
     double lanes = (double)lane->process->opt->dispatch.lanes;
-    double n = ceil(per_s / lanes);
+    double n = ceil(pr_shapes_per_s(&lane->process->shapes, entry->id, lane->now_ns) / lanes);
     return n < 1 ? 1 : n > 1e6 ? 1000000 : (uint32_t)n;
 }
 
 static void to_claim(struct pr_lane *lane, struct pr_job *job) {
     pr_job_move(&lane->jobs, job, PR_JOB_CLAIMING);
-    TAILQ_INSERT_TAIL(&lane->to_claim, job, queue);
-    job->is_queued = true;
+    pr_claim_line_up(lane, job);
 }
 
 /* Claims that cost no room: refused, too early, expired, fences, control. */
@@ -28,25 +32,57 @@ static bool needs_no_room(const struct pr_lane *lane, const struct pr_job *job) 
            (job->expiry_us != PR_TIME_NONE && job->expiry_us <= lane->now_us);
 }
 
+static uint32_t waiting_max(const struct pr_lane *lane) {
+    return (uint32_t)lane->process->opt->dispatch.window / PR_WAITING_PART;
+}
+
 /*
- * What the sender's queue could not take within 30 s is deferred, each a little later than the one before. Only what stands ahead counts: marketing
- * never makes a transactional message wait. What came back once is not put off again: it waits in the lane.
+ * More waits than its part, for a sender that its own limits hold back: others stand in the same windows behind it. A sender that goes as fast
+ * as the lane can is not stopped so, however much of it waits.
+ */
+static bool is_full(const struct pr_lane *lane, const struct pr_lane_sender *entry, struct pr_line_ahead ahead) {
+    bool is_short = entry->short_ns != 0 && lane->now_ns - entry->short_ns < short_ns;
+    return is_short && (ahead.n >= waiting_max(lane) || ahead.cost >= pr_lane_memory(lane) / PR_WAITING_PART);
+}
+
+/*
+ * What the sender's line could not take within 30 s, or has no place for, is deferred until the line has moved on, each a little later than the one
+ * before. Only what stands ahead counts: marketing never makes a transactional message wait. What came back once waits in the lane while there is
+ * a place for it.
  */
 static bool is_too_long(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job) {
     enum pr_class class = pr_class_of(job->category);
-    double per_s = pr_shapes_expected(&lane->process->shapes, entry->id, lane->now_ns) /
-                   (double)lane->process->opt->dispatch.lanes;
-    uint32_t ahead =
-        entry->gated_n[PR_CLASS_TRANSACTIONAL] + (class == PR_CLASS_MARKETING ? entry->gated_n[PR_CLASS_MARKETING] : 0);
-    double wait_us = (double)ahead / per_s * 1e6;
-    if (job->gen > 0 || wait_us <= PR_SENDER_WAIT_MAX_US) {
+    struct pr_line_ahead ahead = pr_line_ahead(&entry->line[PR_LINE_GATED], class);
+    double per_s = rate_of(lane, entry);
+    double wait_us = (double)ahead.n / per_s * 1e6;
+    bool is_long = wait_us > PR_SENDER_WAIT_MAX_US;
+    if (!(is_long && job->gen == 0) && !is_full(lane, entry, ahead)) {
         return false;
     }
-    int64_t from_us = lane->now_us + PR_SENDER_WAIT_MAX_US;
+    int64_t from_us = lane->now_us + (is_long ? PR_SENDER_WAIT_MAX_US : (int64_t)wait_us);
     int64_t *held_us = &entry->held_us[class];
     *held_us = (*held_us > from_us ? *held_us : from_us) + (int64_t)(1e6 / per_s);
     job->hold_us = *held_us;
     job->hold_reason = "sender_busy";
+    return true;
+}
+
+/* Nothing waits for its person when that would keep a lane waiting that is full already. */
+static bool is_too_soon(struct pr_lane *lane, struct pr_job *job) {
+    int64_t until_us = 0;
+    bool may_wait = lane->jobs.n[PR_JOB_GATED] <= waiting_max(lane);
+    switch (pr_pairs_ask(&lane->pairs, pr_pairs_key(job), may_wait, lane->now_us, &until_us)) {
+    case PR_PAIR_GO: return false;
+    case PR_PAIR_WAIT:
+        if (pr_heap_push(&lane->timers, &job->timer, lane->now_ns + (until_us - lane->now_us) * 1000)) {
+            return true; /* asks again then; its gate stays closed, so those behind it keep their order */
+        }
+        break;
+    case PR_PAIR_DEFER: break;
+    }
+    job->hold_us = until_us;
+    job->hold_reason = "pair_rate";
+    to_claim(lane, job);
     return true;
 }
 
@@ -65,40 +101,38 @@ static void place(struct pr_lane *lane, struct pr_job *job) {
         to_claim(lane, job);
         return;
     }
-    struct pr_lane_sender *entry = pr_lane_sender_of(lane, job->sender);
+    struct pr_lane_sender *entry = pr_sender_of(&lane->senders, job);
     if (!entry || is_too_long(lane, entry, job)) {
         to_claim(lane, job);
-        return;
+    } else if (!is_too_soon(lane, job)) {
+        pr_sender_push(entry, PR_LINE_GATED, job);
     }
-    job->lane_sender = entry;
-    enum pr_class class = pr_class_of(job->category);
-    TAILQ_INSERT_TAIL(&entry->gated[class], job, queue);
-    job->is_queued = true;
-    entry->gated_n[class]++;
 }
 
-/* Transactional first, but every tenth is marketing's when both wait: a floor, so that it never starves. */
-static enum pr_class next_class(struct pr_lane_sender *entry) {
-    bool is_floor = entry->served++ % PR_MARKETING_FLOOR == 0;
-    if (entry->gated_n[PR_CLASS_TRANSACTIONAL] == 0) {
-        return PR_CLASS_MARKETING;
-    }
-    return is_floor && entry->gated_n[PR_CLASS_MARKETING] > 0 ? PR_CLASS_MARKETING : PR_CLASS_TRANSACTIONAL;
+static void admit(struct pr_lane *lane, struct pr_lane_sender *entry) {
+    struct pr_job *job = pr_line_next(&entry->line[PR_LINE_GATED]);
+    pr_sender_take(entry, PR_LINE_GATED, job);
+    pr_sender_claims(job);
+    to_claim(lane, job);
 }
 
-static void admit(struct pr_lane *lane, struct pr_lane_sender *entry, size_t *room) {
-    uint32_t limit = allowance(lane, entry);
-    while (*room > 0 && entry->gated_n[PR_CLASS_TRANSACTIONAL] + entry->gated_n[PR_CLASS_MARKETING] > 0 &&
-           entry->claiming_n + entry->ready_n < limit) {
-        enum pr_class class = next_class(entry);
-        struct pr_job *job = TAILQ_FIRST(&entry->gated[class]);
-        TAILQ_REMOVE(&entry->gated[class], job, queue);
-        job->is_queued = false;
-        entry->gated_n[class]--;
-        entry->claiming_n++;
-        to_claim(lane, job);
-        (*room)--;
+/* One each turn, as long as there is room for anybody. */
+static void admit_by_turns(struct pr_lane *lane) {
+    const struct pr_options *opt = lane->process->opt;
+    struct pr_round *round = &lane->senders.round[PR_LINE_GATED];
+    struct pr_round_seats aside = TAILQ_HEAD_INITIALIZER(aside);
+    struct pr_round_seat *seat = NULL;
+    while (lane->senders.held[PR_ROOM_AHEAD] < (uint64_t)opt->dispatch.claim_ahead &&
+           (seat = pr_round_next(round)) != NULL) {
+        struct pr_lane_sender *entry = PR_CONTAINER_OF(seat, struct pr_lane_sender, seat[PR_LINE_GATED]);
+        if (entry->held[PR_ROOM_AHEAD] < allowance(lane, entry) &&
+            pr_sender_has_room(entry, PR_ROOM_AHEAD, opt->dispatch.claim_ahead, opt->dispatch.sender_in_flight)) {
+            admit(lane, entry);
+        } else {
+            pr_round_sit_out(round, &aside, seat);
+        }
     }
+    pr_round_return(round, &aside);
 }
 
 void pr_claim_shape(struct pr_lane *lane) {
@@ -108,13 +142,5 @@ void pr_claim_shape(struct pr_lane *lane) {
         job->is_queued = false;
         place(lane, job);
     }
-    size_t ahead = 0;
-    for (size_t i = 0; i < lane->senders_n; i++) {
-        ahead += lane->senders[i]->claiming_n + lane->senders[i]->ready_n;
-    }
-    size_t most = (size_t)lane->process->opt->dispatch.claim_ahead;
-    size_t room = ahead < most ? most - ahead : 0;
-    for (size_t i = 0; i < lane->senders_n; i++) {
-        admit(lane, lane->senders[i], &room);
-    }
+    admit_by_turns(lane);
 }

@@ -95,8 +95,7 @@ static bool render(const struct pr_lane *lane, struct pr_job *job) {
 }
 
 static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
-    struct pr_lane_sender *entry = pr_lane_sender_of(lane, job->sender);
-    job->lane_sender = entry;
+    struct pr_lane_sender *entry = pr_sender_of(&lane->senders, job);
     if (job->is_dropped || job->is_regated || !entry || is_touched(lane, job->contact, sent_ns)) {
         pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, job->is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
     } else if (!render(lane, job)) {
@@ -105,9 +104,7 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
         pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);
     } else {
         pr_job_move(&lane->jobs, job, PR_JOB_READY);
-        TAILQ_INSERT_TAIL(&entry->ready, job, queue);
-        job->is_queued = true;
-        entry->ready_n++;
+        pr_sender_push(entry, PR_LINE_READY, job);
     }
 }
 

@@ -157,12 +157,13 @@ struct pr_job {
     bool is_dropped;            /* its partition went: written back, never settled by us */
     bool has_row;               /* a row of the ledger is known to be there: it is never set aside any more */
     bool is_regated;            /* something changed: written back and decided again */
-    bool is_on_wire; /* counted in the lane's wire_n: from the first request until nothing is left to write */
-    bool is_entered; /* holds, or waits for, its keys at the gate */
-    bool is_queued;  /* on `queue` */
+    bool is_on_wire;            /* holds a place on the wire: from the first request until nothing is left to write */
+    bool is_entered;            /* holds, or waits for, its keys at the gate */
+    bool is_queued;             /* on `queue` */
     struct pr_gate_entry *gate_keys[2];
     struct pr_gate_entry *gate_wait;
     struct pr_lane_sender *lane_sender;
+    int rank_in_line; /* of its sender's line, while it stands there */
 };
 
 TAILQ_HEAD(pr_job_list, pr_job);

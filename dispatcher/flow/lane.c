@@ -102,39 +102,6 @@ void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns) {
     }
 }
 
-struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_sender *sender) {
-    for (size_t i = 0; i < lane->senders_n; i++) {
-        if (lane->senders[i]->id == sender->id) {
-            return lane->senders[i];
-        }
-    }
-    struct pr_lane_sender **grown = realloc(lane->senders, (lane->senders_n + 1) * sizeof(struct pr_lane_sender *));
-    struct pr_lane_sender *entry = calloc(1, sizeof(*entry));
-    if (grown) {
-        lane->senders = grown;
-    }
-    if (!grown || !entry) {
-        free(entry);
-        return NULL;
-    }
-    entry->id = sender->id;
-    entry->sender = sender;
-    entry->book = pr_book_ref(lane->book);
-    TAILQ_INIT(&entry->gated[PR_CLASS_TRANSACTIONAL]);
-    TAILQ_INIT(&entry->gated[PR_CLASS_MARKETING]);
-    TAILQ_INIT(&entry->ready);
-    lane->senders[lane->senders_n++] = entry;
-    return entry;
-}
-
-void pr_lane_unqueue(struct pr_job *job) {
-    enum pr_class class = pr_class_of(job->category);
-    TAILQ_REMOVE(&job->lane_sender->gated[class], job, queue);
-    job->lane_sender->gated_n[class]--;
-    job->lane_sender = NULL;
-    job->is_queued = false;
-}
-
 void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t due_us, int64_t wait_ms) {
     job->parking = (struct pr_parking){.state = state, .reason = reason, .due_us = due_us, .wait_ms = wait_ms};
 }
@@ -156,9 +123,7 @@ void pr_lane_take_back(struct pr_lane *lane, struct pr_job *job, enum pr_job_nex
     pr_assert(job->state == PR_JOB_READY || job->state == PR_JOB_WAITING);
     pr_heap_remove(&lane->timers, &job->timer);
     if (job->is_queued) {
-        TAILQ_REMOVE(&job->lane_sender->ready, job, queue);
-        job->lane_sender->ready_n--;
-        job->is_queued = false;
+        pr_sender_remove(job->lane_sender, PR_LINE_READY, job);
     }
     pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, next);
 }
@@ -168,9 +133,13 @@ void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_byte
     lane->cost += job->cost;
 }
 
-bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
+int64_t pr_lane_memory(const struct pr_lane *lane) {
     const struct pr_options *opt = lane->process->opt;
-    int64_t most = pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, 1).lane_jobs;
+    return pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, 1).lane_jobs;
+}
+
+bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
+    int64_t most = pr_lane_memory(lane);
     return lane->cost < (is_returning ? most : most / 4 * 3);
 }
 
@@ -260,10 +229,12 @@ bool pr_lane_init(struct pr_lane *lane, int index, struct pr_process *process, s
     lane->metric = pr_metrics_lane(process->metrics, (uint16_t)(index + 1));
     pr_jobs_init(&lane->jobs);
     pr_heap_init(&lane->timers);
+    pr_senders_init(&lane->senders);
     TAILQ_INIT(&lane->parts);
     TAILQ_INIT(&lane->passed);
     TAILQ_INIT(&lane->to_prepare);
     TAILQ_INIT(&lane->to_claim);
+    TAILQ_INIT(&lane->to_hold);
     TAILQ_INIT(&lane->to_settle);
     TAILQ_INIT(&lane->to_finish);
     lane->base = event_base_new();
@@ -305,11 +276,8 @@ void pr_lane_free(struct pr_lane *lane) {
             lane->rooms[i - 1].close(lane);
         }
     }
-    for (size_t i = 0; i < lane->senders_n; i++) {
-        pr_book_unref(lane->senders[i]->book);
-        free(lane->senders[i]);
-    }
-    free(lane->senders);
+    pr_senders_free(&lane->senders);
+    pr_pairs_free(&lane->pairs);
     pr_book_unref(lane->book);
     pr_heap_free(&lane->timers);
     event_free(lane->box_event);

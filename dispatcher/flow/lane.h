@@ -8,7 +8,9 @@
 #include "core/tracker.h"
 #include "flow/budget.h"
 #include "flow/job.h"
+#include "flow/pairs.h"
 #include "flow/process.h"
+#include "flow/sender.h"
 #include "flow/stall.h"
 #include "flow/stat.h"
 #include "pg/pg.h"
@@ -33,27 +35,6 @@ struct pr_link {
     int fd;
     uint64_t socket; /* number of the descriptor's opening: libpq reopens the same one */
     short kind;
-};
-
-/* What goes ahead of what in one sender's queue. */
-enum pr_class { PR_CLASS_TRANSACTIONAL, PR_CLASS_MARKETING };
-enum { PR_CLASSES = 2 };
-
-static inline enum pr_class pr_class_of(enum pr_category category) {
-    return category == PR_CATEGORY_MARKETING ? PR_CLASS_MARKETING : PR_CLASS_TRANSACTIONAL;
-}
-
-/* A sender's jobs in this lane. */
-struct pr_lane_sender {
-    struct pr_book *book; /* a reference: `sender` points into it */
-    const struct pr_sender *sender;
-    int32_t id;
-    struct pr_job_list gated[PR_CLASSES]; /* passed the gate, wait for room to be claimed (queue link) */
-    struct pr_job_list ready;             /* claimed, wait for a token (queue link) */
-    uint32_t gated_n[PR_CLASSES], ready_n, claiming_n;
-    uint32_t served; /* turns, for the floor of marketing */
-    uint64_t secret_version;
-    int64_t held_us[PR_CLASSES]; /* until when those it has no room for were last deferred */
 };
 
 /* What consumer and lane know together of a partition; lives as long as the process. */
@@ -116,16 +97,17 @@ struct pr_lane {
     struct pr_jobs jobs;
     int64_t cost;          /* bytes that the jobs are counted with */
     size_t returned_n;     /* jobs that came from `deferred` */
-    size_t wire_n;         /* jobs handed to curl whose fate is not durable yet: what a crash makes unknown */
     struct pr_heap timers; /* jobs by the moment to look at them again */
     struct pr_part_list parts;
     struct pr_job_list passed;     /* GATED: passed the gate (queue link) */
     struct pr_job_list to_prepare; /* GATED: prepared anew, because something changed (queue link) */
-    struct pr_job_list to_claim;   /* CLAIMING: in no statement yet (queue link) */
-    struct pr_job_list to_settle;  /* SETTLING: in no statement yet (queue link) */
-    struct pr_job_list to_finish;  /* SETTLING: nothing left to write (queue link) */
-    struct pr_lane_sender **senders;
-    size_t senders_n;
+    struct pr_job_list to_claim;   /* CLAIMING: in no statement yet, and to be sent if the claim says so (queue link) */
+    struct pr_job_list to_hold; /* CLAIMING: the same for what the claim will not send now: deferred, refused, fences, control */
+    struct pr_job_list to_settle; /* SETTLING: in no statement yet (queue link) */
+    struct pr_job_list to_finish; /* SETTLING: nothing left to write (queue link) */
+    struct pr_senders senders;
+    struct pr_pairs pairs;
+    int64_t token_ns;            /* when the senders' token files are looked at next */
     int64_t dead_minute, dead_n; /* dead letters of this minute */
     bool is_stopped_by_dead;     /* more of them than is allowed: intake waits for the next minute */
     struct pr_touch touches[PR_TOUCHES];
@@ -160,12 +142,6 @@ void pr_lane_free(struct pr_lane *lane);
 /* A room wants to be called again at `at_ns` at the latest. */
 void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
 
-/* Takes a GATED job out of its sender's queue, where it must be. */
-void pr_lane_unqueue(struct pr_job *job);
-
-/* The lane's queues of a sender; NULL without memory. */
-struct pr_lane_sender *pr_lane_sender_of(struct pr_lane *lane, const struct pr_sender *sender);
-
 /* Sends a statement on a link: pr_pg_send with the loop's bookkeeping. */
 bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done,
                   void *arg) PR_MUST_CHECK;
@@ -185,6 +161,7 @@ void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t 
  */
 void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_bytes);
 bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning);
+int64_t pr_lane_memory(const struct pr_lane *lane); /* the lane's part */
 
 /* All jobs are gone and nothing is left to write. */
 bool pr_lane_is_empty(const struct pr_lane *lane);

@@ -43,7 +43,7 @@ static void drop_gated(struct pr_lane *lane, struct pr_job *job) {
     if (job->gate_wait) {
         pr_gate_leave(lane->gate, job, &lane->passed);
     } else if (job->is_queued && job->lane_sender) {
-        pr_lane_unqueue(job);
+        pr_sender_leave_gated(job);
     } else if (job->is_queued) {
         return; /* on `passed` or `to_prepare`: dropped where it is taken from there */
     }

@@ -257,6 +257,11 @@ static void fill_windows(struct pr_lane *lane) {
     if (taken == TURN_MAX) {
         pr_lane_wake_at(lane, lane->now_ns);
     }
+    if (taken > 0) { /* the next one begins, so that no partition has all of the turn or of the memory */
+        part = TAILQ_FIRST(&lane->parts);
+        TAILQ_REMOVE(&lane->parts, part, link);
+        TAILQ_INSERT_TAIL(&lane->parts, part, link);
+    }
 }
 
 static void drain(struct pr_lane *lane, const struct pr_intake_mail *mail) {

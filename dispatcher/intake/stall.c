@@ -54,14 +54,15 @@ static struct waiting waiting_of(const struct pr_lane *lane) {
 }
 
 static struct pr_stall_view view_of(const struct pr_lane *lane, const struct pr_job *job, const struct waiting *w) {
-    struct pr_stall_view view = {.has_lease = !lane->is_fenced,
-                                 .has_book = lane->book != NULL,
-                                 .can_claim = pr_pg_is_ready(lane->claim_link.pg),
-                                 .can_settle = pr_pg_is_ready(lane->settle_link.pg),
-                                 .is_stopped_by_dead = lane->is_stopped_by_dead,
-                                 .has_job = job != NULL,
-                                 .is_wire_full = lane->wire_n >= (size_t)lane->process->opt->dispatch.in_flight,
-                                 .has_records = w->ahead > 0 || w->held > 0};
+    struct pr_stall_view view = {
+        .has_lease = !lane->is_fenced,
+        .has_book = lane->book != NULL,
+        .can_claim = pr_pg_is_ready(lane->claim_link.pg),
+        .can_settle = pr_pg_is_ready(lane->settle_link.pg),
+        .is_stopped_by_dead = lane->is_stopped_by_dead,
+        .has_job = job != NULL,
+        .is_wire_full = lane->senders.held[PR_ROOM_WIRE] >= (size_t)lane->process->opt->dispatch.in_flight,
+        .has_records = w->ahead > 0 || w->held > 0};
     if (job) {
         view.state = job->state;
         view.is_held = job->asked > 0;

@@ -78,7 +78,7 @@ static void decide_again(struct pr_lane *lane) {
     for (struct pr_job *job = TAILQ_FIRST(&lane->jobs.list[PR_JOB_GATED]); job; job = next) {
         next = TAILQ_NEXT(job, link);
         if (job->is_queued && job->lane_sender) {
-            pr_lane_unqueue(job);
+            pr_sender_leave_gated(job);
             TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
             job->is_queued = true;
         }
@@ -94,17 +94,6 @@ static void decide_again(struct pr_lane *lane) {
     }
 }
 
-static const struct pr_sender *sender_in(const struct pr_book *book, int32_t id) {
-    for (uint32_t t = 0; t < book->tenants_n; t++) {
-        for (uint32_t s = 0; s < book->tenants[t].senders_n; s++) {
-            if (book->tenants[t].senders[s].id == id) {
-                return &book->tenants[t].senders[s];
-            }
-        }
-    }
-    return NULL;
-}
-
 static void set_rates(struct pr_lane *lane) {
     for (uint32_t t = 0; t < lane->book->tenants_n; t++) {
         const struct pr_tenant *tenant = &lane->book->tenants[t];
@@ -118,14 +107,7 @@ static void set_rates(struct pr_lane *lane) {
             }
         }
     }
-    for (size_t i = 0; i < lane->senders_n; i++) {
-        const struct pr_sender *sender = sender_in(lane->book, lane->senders[i]->id);
-        if (sender) {
-            pr_book_unref(lane->senders[i]->book);
-            lane->senders[i]->book = pr_book_ref(lane->book);
-            lane->senders[i]->sender = sender;
-        }
-    }
+    pr_senders_read(&lane->senders, lane->book);
 }
 
 static void book_done(void *arg, const struct pr_pg_result *result) {

@@ -1,5 +1,5 @@
-/* Ready jobs to curl, one token each; the guard that curl asks right before it sends; answers to the table of outcomes. */
-#include "send/send.h"
+/* The guard that curl asks right before it sends, and what answers become by the table of outcomes. */
+#include "send/private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +14,6 @@
 #include <bsd/stdlib.h>
 #include <stdlib.h>
 
-enum { PR_URL_MAX = 1024 };
 static const int64_t second_ns = 1000000000;
 static const int64_t minute_ns = INT64_C(60) * 1000000000;
 
@@ -107,6 +106,15 @@ static bool stay_away(struct pr_lane *lane, struct pr_job *job, int64_t wait_us)
     return reason != NULL;
 }
 
+/* The platform counted more messages to this person than we did: our bucket is as empty as its own. */
+static int64_t wait_for_pair(struct pr_lane *lane, const struct pr_job *job, uint32_t tries) {
+    uint64_t key = pr_pairs_key(job);
+    pr_pairs_empty(&lane->pairs, key, lane->now_us);
+    int64_t bucket_us = pr_pairs_wait(&lane->pairs, key, lane->now_us),
+            backoff_us = pr_backoff_pair(tries, job->outcome.wait_us);
+    return backoff_us > bucket_us ? backoff_us : bucket_us;
+}
+
 /* A short retry waits in the lane; its outcome is durable before the next request, so that a crash leaves one attempt unrecorded at most. */
 static void retry(struct pr_lane *lane, struct pr_job *job) {
     const struct pr_backoff *backoff = &pr_backoff_default;
@@ -117,7 +125,7 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
         return;
     }
     int64_t wait_us = job->outcome.scope == PR_SCOPE_PAIR
-                          ? pr_backoff_pair(tries, job->outcome.wait_us)
+                          ? wait_for_pair(lane, job, tries)
                           : pr_backoff_wait(backoff, tries, job->outcome.wait_us, random);
     if (job->outcome.scope == PR_SCOPE_SENDER || job->outcome.scope == PR_SCOPE_ACCOUNT) {
         pause(lane, job);
@@ -204,7 +212,7 @@ static void log_attempt(const struct pr_lane *lane, const struct pr_job *job) {
            job->outcome.code, job->http_status, job->latency_ms);
 }
 
-static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
+void pr_send_answered(void *arg, void *job_arg, const struct pr_answer *answer) {
     struct pr_lane *lane = arg;
     struct pr_job *job = job_arg;
     atomic_fetch_sub(&lane->process->on_wire, 1);
@@ -223,151 +231,6 @@ static void answered(void *arg, void *job_arg, const struct pr_answer *answer) {
     act(lane, job);
 }
 
-/* ---- handing over ---- */
-
-static void url_of(const struct pr_lane *lane, const struct pr_sender *sender, struct pr_buf *url) {
-    const struct pr_options *opt = lane->process->opt;
-    switch (sender->provider) {
-    case PR_PROVIDER_CLOUD_API:
-        pr_buf_printf(url, "%s/%.*s/messages", opt->provider.cloud_api_url, PR_SPAN_ARG(sender->account));
-        break;
-    case PR_PROVIDER_360DIALOG: pr_buf_printf(url, "%s/messages", opt->provider.d360_url); break;
-    }
-}
-
-static void observe_start(struct pr_lane *lane, const struct pr_job *job) {
-    pr_metric_add(lane->metric, PR_METRIC_REQUESTS, 0, 1);
-    if (job->attempt == 1 && job->gen == 0 && job->origin.kafka_us != PR_TIME_NONE) {
-        pr_metric_observe(lane->metric, PR_METRIC_EVENT_TO_POST, 0, pr_clock_real_us() - job->origin.kafka_us);
-    }
-}
-
-/* A re-tried job's callback data must name its new attempt: the number stands in the body, so that is written again. */
-static bool renumber(struct pr_job *job) {
-    char old[PR_CALLBACK_TEXT], new[PR_CALLBACK_TEXT];
-    struct pr_callback callback = {.tenant = job->tenant->id,
-                                   .day = job->identity.day,
-                                   .id = job->identity.id,
-                                   .attempt = (uint32_t)job->attempt,
-                                   .partition = (uint16_t)job->origin.part};
-    int old_n = pr_callback_format(&callback, old);
-    callback.attempt++;
-    int new_n = pr_callback_format(&callback, new);
-    char *at = old_n == new_n ? memmem(job->body.p, job->body.n, old, (size_t)old_n) : NULL;
-    if (at) {
-        memcpy(at, new, (size_t)new_n);
-    }
-    return at != NULL;
-}
-
-static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job,
-                      struct curl_slist *headers) {
-    struct pr_buf url;
-    pr_buf_init(&url, PR_URL_MAX);
-    url_of(lane, job->sender, &url);
-    TAILQ_REMOVE(&entry->ready, job, queue);
-    job->is_queued = false;
-    entry->ready_n--;
-    pr_job_move(&lane->jobs, job, PR_JOB_SENDING);
-    job->started_ns = pr_clock_mono_ns();
-    job->attempt++;
-    lane->wire_n += !job->is_on_wire;
-    job->is_on_wire = true;
-    atomic_fetch_add(&lane->process->on_wire, 1);
-    observe_start(lane, job);
-    if (url.failed || !pr_http_start(lane->http, pr_buf_text(&url), headers, pr_buf_span(&job->body), job)) {
-        struct pr_answer none = {.transport = PR_TRANSPORT_NOT_SENT};
-        answered(lane, job, &none);
-    }
-    pr_buf_free(&url);
-}
-
-/* What was claimed for a sender that stopped goes back and is decided again: another sender may take it. */
-static void take_back_all(struct pr_lane *lane, struct pr_lane_sender *entry) {
-    struct pr_job *job = NULL;
-    while ((job = TAILQ_FIRST(&entry->ready)) != NULL) {
-        pr_lane_take_back(lane, job, PR_NEXT_GATE);
-    }
-}
-
-static void look_at_token(struct pr_lane *lane, struct pr_lane_sender *entry) {
-    uint64_t version = pr_secrets_version(lane->secrets, entry->sender, lane->now_ns) + 1; /* 0: never looked */
-    bool is_change = entry->secret_version != 0 && version != entry->secret_version;
-    entry->secret_version = version;
-    if (is_change) {
-        pr_health_new_token(lane, entry);
-    }
-}
-
-/*
- * A place on the wire is free again when the fate of who had it is durable, not when it was answered: otherwise a slow database would let more
- * become unknown in a crash than dispatch.in_flight says.
- */
-static bool has_room(const struct pr_lane *lane, const struct pr_job *job) {
-    size_t most = (size_t)lane->process->opt->dispatch.in_flight;
-    return pr_http_has_room(lane->http) && (job->is_on_wire || lane->wire_n < most);
-}
-
-static void serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
-    const char *why = "";
-    struct curl_slist *headers = pr_secrets_headers(lane->secrets, entry->sender, lane->now_ns, &why);
-    if (!headers) {
-        pr_health_no_token(lane, entry, why);
-    }
-    if (!headers || !pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, second_ns * 2)) {
-        take_back_all(lane, entry);
-        return;
-    }
-    struct pr_job *job = NULL;
-    while ((job = TAILQ_FIRST(&entry->ready)) != NULL && has_room(lane, job)) {
-        int64_t wait_ns = 0;
-        bool is_ours =
-            job->epoch == atomic_load(&lane->process->epoch); /* not claimed under a lease that was lost since */
-        if (!is_ours || !pr_health_is_up(lane, job)) {
-            pr_lane_take_back(lane, job, PR_NEXT_GATE);
-            continue;
-        }
-        if (!pr_shapes_take(&lane->process->shapes, entry->id, lane->now_ns, &wait_ns)) {
-            pr_lane_wake_at(lane, lane->now_ns + wait_ns);
-            return;
-        }
-        if (!pr_health_pass(lane, job)) { /* another lane's message is the probe */
-            pr_lane_take_back(lane, job, PR_NEXT_GATE);
-            continue;
-        }
-        hand_over(lane, entry, job, headers);
-    }
-}
-
-static void wake_waiting(struct pr_lane *lane) {
-    struct pr_heap_node *node = NULL;
-    while ((node = pr_heap_first(&lane->timers)) != NULL && node->key <= lane->now_ns) {
-        struct pr_job *job = PR_CONTAINER_OF(pr_heap_pop(&lane->timers), struct pr_job, timer);
-        if (job->state == PR_JOB_SETTLING) {
-            TAILQ_INSERT_TAIL(&lane->to_settle, job, queue); /* could not be written a moment ago */
-            job->is_queued = true;
-            continue;
-        }
-        bool is_ours = job->epoch == atomic_load(&lane->process->epoch);
-        if (job->state == PR_JOB_WAITING && is_ours && renumber(job)) {
-            pr_job_move(&lane->jobs, job, PR_JOB_READY);
-            TAILQ_INSERT_TAIL(&job->lane_sender->ready, job, queue);
-            job->lane_sender->ready_n++;
-            job->is_queued = true;
-        } else if (job->state == PR_JOB_WAITING) {
-            pr_lane_take_back(
-                lane, job,
-                PR_NEXT_GATE); /* claimed under another epoch, or a body without its number: claim and render again */
-        } else {
-            TAILQ_INSERT_TAIL(&lane->passed, job, queue); /* held: asks again with its gate closed */
-            job->is_queued = true;
-        }
-    }
-    if (node) {
-        pr_lane_wake_at(lane, node->key);
-    }
-}
-
 /* ---- the room ---- */
 
 bool pr_send_open(struct pr_lane *lane) {
@@ -381,7 +244,7 @@ bool pr_send_open(struct pr_lane *lane) {
         .connect_timeout_ms = opt->provider.connect_timeout_ms,
         .in_flight_max = (uint32_t)opt->dispatch.in_flight,
         .may_send = may_send,
-        .done = answered,
+        .done = pr_send_answered,
         .arg = lane,
     };
     pr_secrets_init(lane->secrets, opt->dispatch.secrets_dir);
@@ -390,14 +253,9 @@ bool pr_send_open(struct pr_lane *lane) {
 }
 
 void pr_send_turn(struct pr_lane *lane) {
-    wake_waiting(lane);
+    pr_send_wake(lane);
     if (!lane->is_fenced && !lane->is_draining) {
-        for (size_t i = 0; i < lane->senders_n; i++) {
-            look_at_token(lane, lane->senders[i]);
-            if (lane->senders[i]->ready_n > 0) {
-                serve(lane, lane->senders[i]);
-            }
-        }
+        pr_send_serve(lane);
     }
     if (lane->is_draining && lane->now_ns >= lane->drain_end_ns - second_ns && pr_http_in_flight(lane->http) > 0) {
         pr_http_abort(lane->http); /* a second is left to write down that their fate is unknown */

@@ -59,13 +59,8 @@ static void leave_part(struct pr_lane *lane, struct pr_job *job, bool is_settled
     job->part->open--;
 }
 
-static void leave_wire(struct pr_lane *lane, struct pr_job *job) {
-    lane->wire_n -= job->is_on_wire;
-    job->is_on_wire = false;
-}
-
 static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
-    leave_wire(lane, job);
+    pr_sender_off_wire(job);
     leave_part(lane, job, is_settled);
     if (job->gives_back) {
         pr_claim_give_back(lane, job);
@@ -80,7 +75,7 @@ static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
 }
 
 static void to_the_gate(struct pr_lane *lane, struct pr_job *job) {
-    leave_wire(lane, job);
+    pr_sender_off_wire(job);
     job->claim_no = 0;
     job->has_row = true;
     job->is_regated = false;

@@ -202,15 +202,15 @@ class Road:
 
     # ---- in ----
 
-    def people(self, n, consent=7, first=0):
+    def people(self, n, consent=7, first=0, tenant=1):
         """Contacts first … first+n-1 with consent for these categories (bits: 1 utility, 2 marketing, 4 authentication)."""
         self.pg.sql(f"""
             insert into postrider.contact (tenant, address, consent)
-            select 1, '+5511' || (900000000 + i), {consent} from generate_series({first}, {first + n - 1}) as g (i);
+            select {tenant}, '+5511' || (900000000 + i), {consent} from generate_series({first}, {first + n - 1}) as g (i);
             insert into postrider.consent (tenant, contact, category, event, at, is_granted, how)
             select c.tenant, c.id, g.category, gen_random_uuid(), now() - interval '1 day', true, 'website'
             from postrider.contact c cross join generate_series(0, 3) as g (category)
-            where ({consent} >> g.category) & 1 = 1 and c.address between '+5511{900000000 + first}' and '+5511{900000000 + first + n - 1}';
+            where c.tenant = {tenant} and ({consent} >> g.category) & 1 = 1 and c.address between '+5511{900000000 + first}' and '+5511{900000000 + first + n - 1}';
             """)
 
     def publish(self, events, partition=None, headers=None):

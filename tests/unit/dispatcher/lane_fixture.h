@@ -32,6 +32,15 @@ static inline void lane_open(void) {
     lane.now_us = NOW_US;
     lane.now_ns = INT64_C(5000000000);
     pr_jobs_init(&lane.jobs);
+    pr_heap_init(&lane.timers);
+    pr_senders_init(&lane.senders);
+    TAILQ_INIT(&lane.parts);
+    TAILQ_INIT(&lane.passed);
+    TAILQ_INIT(&lane.to_prepare);
+    TAILQ_INIT(&lane.to_claim);
+    TAILQ_INIT(&lane.to_hold);
+    TAILQ_INIT(&lane.to_settle);
+    TAILQ_INIT(&lane.to_finish);
 }
 
 /* Takes the rows; senders are known to the shapes from then on, as when a lane reads its book. */
@@ -47,6 +56,54 @@ static inline void lane_read(PGresult *rows) {
             }
         }
     }
+    pr_senders_read(&lane.senders, lane.book);
+}
+
+/* What the sender may send a second, all of it ours for good. */
+static inline void lane_rate(int32_t tenant, int32_t sender, double per_s) {
+    struct pr_shape_facts facts = {.tenant = tenant, .sender = sender, .rate = per_s};
+    if (!pr_shapes_set(&process.shapes, &facts)) {
+        abort();
+    }
+    (void)pr_shapes_grant(&process.shapes, sender, per_s, per_s, INT64_MAX, lane.now_ns);
+}
+
+/* A message of that sender (by its place in the tenant's list) to person n, GATED and on no queue. */
+static inline struct pr_job *lane_job(uint32_t tenant, uint32_t sender, int n, enum pr_category category) {
+    struct pr_job *job = pr_job_new(&lane.jobs);
+    if (!job) {
+        abort();
+    }
+    job->book = pr_book_ref(lane.book);
+    job->tenant = &lane.book->tenants[tenant];
+    job->sender = &job->tenant->senders[sender];
+    job->category = category;
+    job->to.n = (uint8_t)snprintf(job->to.text, sizeof(job->to.text), "+5511%09d", 900000000 + n);
+    job->not_before_us = job->expiry_us = job->hold_us = PR_TIME_NONE;
+    job->expires_ns = INT64_MAX;
+    job->epoch = 9;
+    job->cost = 5000;
+    pr_job_move(&lane.jobs, job, PR_JOB_GATED);
+    return job;
+}
+
+/* Ends every job, wherever it is. */
+static inline void lane_end_jobs(void) {
+    for (int state = 0; state < PR_JOB_STATES; state++) {
+        struct pr_job *job = NULL;
+        while ((job = TAILQ_FIRST(&lane.jobs.list[state])) != NULL) {
+            TAILQ_REMOVE(&lane.jobs.list[state], job, link);
+            lane.jobs.n[state]--;
+            pr_heap_remove(&lane.timers, &job->timer);
+            pr_book_unref(job->book);
+            pr_buf_free(&job->body);
+            pr_arena_free(&job->arena);
+            free(job);
+        }
+    }
+    pr_senders_free(&lane.senders);
+    pr_pairs_free(&lane.pairs);
+    pr_heap_free(&lane.timers);
 }
 
 /* Ends every job that is still FETCHED. */
