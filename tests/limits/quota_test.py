@@ -175,6 +175,7 @@ class Quota(road.RoadCase):
     def test_the_limit_is_never_passed_in_any_24_hours_and_is_used_up_while_people_wait(self):
         road_, sandbox = self.road, self.road.sandbox
         self.count = Count(self.record_file)
+        self.addCleanup(self.count.file.close)
         self.move(0)
         sandbox.config(latency={"p50_ms": 3, "p99_ms": 120}, mix=[
             {"what": "error", "code": 131026, "probability": 0.02}, {"what": "error", "code": 131000, "probability": 0.01},
