@@ -2,7 +2,7 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka>=1.1.5)
 
 #[[
-pr_c_tests(LABEL <unit|prop|flow|schema|integration|fault> LIBRARIES <library>... SOURCES <path/name_test.c>...
+pr_c_tests(LABEL <unit|prop|schema|integration|fault|limits> LIBRARIES <library>... SOURCES <path/name_test.c>...
            [TIMEOUT <seconds>] [FIXTURE pg])
 
 Each source becomes one cmocka program and one ctest named LABEL/path/name. With FIXTURE pg it runs inside tests/support/with-pg.sh, which

@@ -259,6 +259,7 @@ static void sort_out(struct pr_lane *lane, struct pr_job_list *line) {
 /* ---- slots to give back ---- */
 
 void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
+    static const struct pr_uuid nobodys = {{0}};
     struct pr_claimer *claimer = lane->claimer;
     if (claimer->backs_n == claimer->backs_room) {
         size_t room = claimer->backs_room ? claimer->backs_room * 2 : 64;
@@ -273,7 +274,7 @@ void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
                                                           .pool = job->sender->pool,
                                                           .contact = job->contact,
                                                           .at_ns = lane->now_ns,
-                                                          .id = job->identity.id};
+                                                          .id = job->gives_back ? job->identity.id : nobodys};
 }
 
 static void back_done(void *arg, const struct pr_pg_result *result) {

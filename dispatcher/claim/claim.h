@@ -12,7 +12,10 @@ void pr_claim_close(struct pr_lane *lane);
 /* A job leaves the claim: its sender's queue has room again. */
 void pr_claim_forget(struct pr_job *job);
 
-/* A slot of quota to give back with the next claim of its pool, or with a statement of its own when none comes within a second. */
+/*
+ * A slot of quota to give back (job->gives_back), or whose person is in doubt from now on, with the next claim of its pool, or with a statement of its own
+ * when none comes within a second.
+ */
 void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job);
 
 #endif

@@ -59,10 +59,15 @@ static void leave_part(struct pr_lane *lane, struct pr_job *job, bool is_settled
     job->part->open--;
 }
 
+/* Sent or perhaps sent, and not accepted as far as we know: the slot it took may stand for nobody whom the platform counts. */
+static bool leaves_doubt(const struct pr_job *job) {
+    return job->parking.reason && job->contact > 0 && (job->parking.is_orphan || job->attempt > 0);
+}
+
 static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
     pr_sender_off_wire(job);
     leave_part(lane, job, is_settled);
-    if (job->gives_back) {
+    if (job->gives_back || leaves_doubt(job)) {
         pr_claim_give_back(lane, job);
     }
     if (job->is_entered) {

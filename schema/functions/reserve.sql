@@ -1,6 +1,7 @@
 -- Exact quota: who of a batch may be reached now, and the slots given back by definite failures.
 
--- Gives back the slots that failed messages alone made and still hold. The caller holds the pool's lock.
+-- Gives back the slots that failed messages alone made and still hold; where others keep the slot, or for a message that got no sure answer (its id is
+-- then all zeros), the person is in doubt from now on. The caller holds the pool's lock.
 create or replace function postrider.give_back_v1(p_tenant int, p_pool int, p_contact bigint[], p_id uuid[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -14,6 +15,9 @@ begin
         where x.tenant = p_tenant and x.pool = p_pool and x.contact = r.contact and x.sole = r.id returning x.minute into v_minute;
         if found then
             update postrider.bucket b set n = b.n - 1 where b.tenant = p_tenant and b.pool = p_pool and b.minute = v_minute;
+        else
+            update postrider.reach x set in_doubt = true
+            where x.tenant = p_tenant and x.pool = p_pool and x.contact = r.contact and not x.in_doubt;
         end if;
     end loop;
 end $$;
@@ -44,7 +48,8 @@ create or replace function postrider.pool_used_v1(p_tenant int, p_pool int, p_mi
 $$;
 
 -- Admits as many of the batch as the pool has room for and returns the minute; p_denied are positions in the arrays.
--- Contacts must be distinct. Transactional ones go first; marketing leaves the reserve alone.
+-- Contacts must be distinct. Transactional ones go first; marketing leaves the reserve alone. Whoever holds a slot costs none; but in a pool that is over
+-- its limit, because that was lowered, only those pass whom the platform surely counts: their last hit is three minutes from leaving the 24 hours and not in doubt.
 create or replace function postrider.reserve_v1(
     p_tenant int, p_pool int, p_contact bigint[], p_category smallint[], p_id uuid[],
     p_back_contact bigint[], p_back_id uuid[], out o_minute int, out o_denied int[])
@@ -57,6 +62,7 @@ declare
     v_hit boolean[];
     v_was int[];
     v_sole uuid[];
+    v_doubt boolean[];
     v_room int;
     v_room_marketing int;
     v_i int;
@@ -70,10 +76,10 @@ begin
     v_used := postrider.pool_used_v1(p_tenant, p_pool, o_minute);
 
     select array_agg(coalesce(r.minute > v_old, false) order by u.ord), array_agg(r.minute order by u.ord),
-           array_agg(r.sole order by u.ord)
-    into v_hit, v_was, v_sole
+           array_agg(r.sole order by u.ord), array_agg(coalesce(r.minute > v_old and r.in_doubt, false) order by u.ord)
+    into v_hit, v_was, v_sole, v_doubt
     from unnest(p_contact) with ordinality as u (contact, ord)
-    left join lateral (select x.minute, x.sole from postrider.reach x
+    left join lateral (select x.minute, x.sole, x.in_doubt from postrider.reach x
                        where x.tenant = p_tenant and x.pool = p_pool and x.contact = u.contact limit 1) r on true;
 
     v_room := greatest(coalesce(v_pool.people_max, 2147483647) - v_used, 0);
@@ -83,16 +89,21 @@ begin
         from (select u.ord::int, u.category = 1 as is_marketing
               from unnest(p_category, v_hit) with ordinality as u (category, hit, ord) where not u.hit) y) z
     where z.nth > case when z.is_marketing then v_room_marketing else v_room end;
+    if v_used > v_pool.people_max then
+        select o_denied || coalesce(array_agg(u.ord::int order by u.ord), '{}') into o_denied
+        from unnest(v_hit, v_was, v_doubt) with ordinality as u (hit, was, doubt, ord)
+        where u.hit and (u.doubt or u.was <= o_minute - 1437);
+    end if;
 
     with admitted as (
-        select u.contact, u.id, u.hit, u.was, u.sole
-        from unnest(p_contact, p_id, v_hit, v_was, v_sole) with ordinality as u (contact, id, hit, was, sole, ord)
+        select u.contact, u.id, u.hit, u.was, u.sole, u.doubt
+        from unnest(p_contact, p_id, v_hit, v_was, v_sole, v_doubt) with ordinality as u (contact, id, hit, was, sole, doubt, ord)
         where u.ord <> all (o_denied) order by u.contact),
     moved as (
-        insert into postrider.reach as r (tenant, pool, contact, minute, sole)
-        select p_tenant, p_pool, a.contact, o_minute, case when a.hit and a.sole is distinct from a.id then null else a.id end
+        insert into postrider.reach as r (tenant, pool, contact, minute, sole, in_doubt)
+        select p_tenant, p_pool, a.contact, o_minute, case when a.hit and a.sole is distinct from a.id then null else a.id end, a.doubt
         from admitted a order by a.contact
-        on conflict (tenant, pool, contact) do update set minute = excluded.minute, sole = excluded.sole),
+        on conflict (tenant, pool, contact) do update set minute = excluded.minute, sole = excluded.sole, in_doubt = excluded.in_doubt),
     delta as (
         select d.minute, sum(d.n)::int as n
         from (select o_minute as minute, count(*) as n from admitted

@@ -162,6 +162,40 @@ class Release(QuotaCase):
         self.sent(range(1, 11))
         self.assertEqual(self.sent([11, 12], back=[(5, 5)]), [11])
 
+    def lower(self, people):
+        """The limit falls below what is used."""
+        self.s.do(f"update postrider.quota_pool set people_max = {people}")
+
+    def test_who_holds_a_slot_passes_when_the_limit_was_lowered(self):
+        self.sent(range(1, 11))
+        self.lower(8)
+        self.assertEqual(self.sent([1, 11]), [1])
+
+    def test_who_may_not_have_been_reached_waits_when_the_limit_was_lowered(self):
+        self.sent(range(1, 11))
+        self.sent([3])
+        self.release((3, 11))  # another message keeps the slot, and nobody knows whether that one arrived
+        self.s.do("select postrider.release_v1(1, 1, '{4}', array['00000000-0000-0000-0000-000000000000']::uuid[])")
+        self.assertEqual(self.sent([3, 4]), [3, 4])
+        self.lower(8)
+        self.assertEqual(self.sent([3, 4, 5]), [5])
+        self.lower(10)
+        self.assertEqual(self.sent([3, 4]), [3, 4])
+
+    def test_who_may_have_left_the_day_waits_when_the_limit_was_lowered(self):
+        self.sent(range(1, 11))
+        self.lower(8)
+        self.assertEqual(self.sent([1], at=after(hours=23, minutes=56)), [1])
+        self.assertEqual(self.sent([2], at=after(hours=23, minutes=57)), [])
+        self.lower(10)
+        self.assertEqual(self.sent([2], at=after(hours=23, minutes=57)), [2])
+
+    def test_a_slot_made_anew_is_not_in_doubt(self):
+        self.sent(range(1, 11))
+        self.s.do("select postrider.release_v1(1, 1, '{4}', array['00000000-0000-0000-0000-000000000000']::uuid[])")
+        self.assertEqual(self.sent([4], at=after(hours=48)), [4])
+        self.assertFalse(self.s.value("select in_doubt from postrider.reach where contact = 4"))
+
     def test_slots_are_given_back_by_a_claim_that_asks_for_none(self):
         self.sent(range(1, 11))
         self.a.claim([Job(50, to=20, refusal="no_template")], back=[(5, 5)])
