@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "journal.h"
 #include "metrics.h"
@@ -137,6 +138,7 @@ static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
     PGresult *r = ask_epoch(lease, &ending, &key);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     if (is_ok) {
+        PR_FAULT("epoch.begun");
         int32_t owner = (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10);
         int32_t epoch = (int32_t)strtol(PQgetvalue(r, 0, 1), NULL, 10);
         if (process->journal) {

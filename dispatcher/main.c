@@ -1,6 +1,7 @@
 /* postrider-dispatcher: options, lanes, consumer, lease, admin port; and a clean end by a signal. */
 #include "admin.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "claim/claim.h"
 #include "flow/lane.h"
@@ -128,6 +129,7 @@ static void drain_lanes(struct dispatcher *d, int64_t deadline_ns) {
 static void stop(struct dispatcher *d) {
     int64_t deadline_ns = pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000;
     atomic_store(&d->process->is_stopping, true);
+    PR_FAULT("drain.begun");
     if (d->consumer) {
         pr_consumer_stop(d->consumer);
     }
@@ -205,6 +207,7 @@ static void wait_for_signal(const sigset_t *signals, struct pr_process *process,
 
 static int run(struct pr_process *process, const struct command_line *line) {
     struct dispatcher d = {.process = process};
+    PR_FAULT_GAUGE(&process->on_wire);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -1,6 +1,7 @@
 /* In front of the gate: prepared jobs by their kind, and jobs that must leave with their partition. */
 #include "intake/intake.h"
 
+#include "base/fault.h"
 #include "gate/gate.h"
 
 void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
@@ -24,6 +25,7 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
     case PR_GATE_PASSED:
         TAILQ_INSERT_TAIL(&lane->passed, job, queue);
         job->is_queued = true;
+        PR_FAULT("gate.passed");
         break;
     case PR_GATE_WAITS: break;
     case PR_GATE_NO_MEMORY:

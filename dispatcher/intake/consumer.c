@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "intake/mail.h"
 #include "metrics.h"
@@ -125,6 +126,16 @@ static void store_offset(struct pr_consumer *c, const struct pr_report *report) 
                        rd_kafka_err2str(err));
     }
     rd_kafka_topic_partition_list_destroy(list);
+    PR_FAULT("offset.stored");
+}
+
+/* By the consumer's own thread, after each automatic commit and the one of a revocation; nothing to commit is no failure. */
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *parts, void *arg) {
+    (void)rk, (void)parts, (void)arg;
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET) {
+        pr_log_limited(&errors, PR_LOG_WARN, "offset_commit", "text=%s", rd_kafka_err2str(err));
+    }
+    PR_FAULT("offset.committed");
 }
 
 /* The number of the assignment is looked at by the very thread that changes it: an offset of an earlier one is never stored. */
@@ -420,6 +431,7 @@ struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *
     c->assigned = calloc(c->assigned_max, sizeof(*c->assigned));
     c->metric = pr_metrics_lane(process->metrics, (uint16_t)(lanes_n + 2));
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
     rd_kafka_conf_set_opaque(conf, c);
     c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, why_size);
     if (!c->rk) {

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "core/partition.h"
 #include "gate/gate.h"
@@ -93,6 +94,7 @@ static void revoke(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     if (!part) {
         return;
     }
+    PR_FAULT("revoke.begun");
     part->is_revoked = true;
     part->revoke_end_ns = lane->now_ns + PR_REVOKE_WAIT_MS * INT64_C(1000000);
     drop_backlog(part);
@@ -107,6 +109,7 @@ static void finish_revoked(struct pr_lane *lane) {
         if (part->is_revoked && !part->is_answered && (part->open == 0 || lane->now_ns >= part->revoke_end_ns)) {
             part->is_answered = true;
             report(lane, part, PR_REPORT_REVOKED);
+            PR_FAULT("revoke.answered");
         }
         if (part->is_answered && part->open == 0) {
             part_free(lane, part);
@@ -205,6 +208,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
     part->backlog_n--;
     count_out(part->flow, record);
+    PR_FAULT("record.fetched");
     rd_kafka_timestamp_type_t kind;
     int64_t kafka_ms = rd_kafka_message_timestamp(record, &kind);
     job->part = part;
@@ -219,6 +223,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     pr_lane_charge(lane, job, record->len);
     copy_raw(job, record);
     decode(lane, job);
+    PR_FAULT("record.decoded");
     check_place(lane, job);
     rd_kafka_message_destroy(record);
     pr_metric_add(lane->metric, PR_METRIC_RECORDS, 0, 1);
