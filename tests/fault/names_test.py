@@ -14,7 +14,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 import kit  # noqa: E402
 
-POINT = re.compile(r'\bPR_FAULT(?:_IF)?\((?:[^;]*?,\s*)?"([^"]+)"\)')
+POINT = re.compile(r'\bPR_FAULT(?:_IF)?\([^;]*?"([\w.]+)"\);')
 
 
 def points():

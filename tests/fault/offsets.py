@@ -3,7 +3,7 @@
 import socket
 import struct
 
-OFFSET_FETCH, VERSION = 9, 1
+OFFSET_FETCH, VERSION = 9, 2
 MOVING = (14, 15, 16)  # the coordinator is loading, not available, elsewhere
 
 
@@ -44,7 +44,7 @@ class Answer:
 
 
 def ask(broker, group, topic, partitions):
-    """{partition: (committed, error)} by one broker."""
+    """{partition: committed} by one broker, and the error codes that it gave."""
     host, _, port = broker.rpartition(":")
     body = struct.pack(">hhi", OFFSET_FETCH, VERSION, 1) + text("matrix") + text(group) + struct.pack(">i", 1) + text(topic)
     body += struct.pack(">i", partitions) + b"".join(struct.pack(">i", p) for p in range(partitions))
@@ -52,26 +52,27 @@ def ask(broker, group, topic, partitions):
         connection.sendall(struct.pack(">i", len(body)) + body)
         answer = Answer(exactly(connection, struct.unpack(">i", exactly(connection, 4))[0]))
     answer.take(">i")  # our number
-    found = {}
+    found, errors = {}, set()
     for _ in range(answer.take(">i")):
         answer.text()
         for _ in range(answer.take(">i")):
             part, offset = answer.take(">i"), answer.take(">q")
             answer.text()
-            found[part] = (offset, answer.take(">h"))
-    return found
+            found[part] = offset
+            errors.add(answer.take(">h"))
+    errors.add(answer.take(">h"))
+    return found, errors - {0}
 
 
 def committed(bootstrap, group, topic, partitions):
     """The committed offset of each partition, -1 where there is none; Moving while no broker knows."""
     for broker in bootstrap.split(","):
         try:
-            found = ask(broker, group, topic, partitions)
+            found, errors = ask(broker, group, topic, partitions)
         except OSError:
             continue
-        errors = {error for _, error in found.values()}
         if not errors & set(MOVING):
-            if errors != {0}:
+            if errors:
                 raise RuntimeError(f"OffsetFetch: error codes {errors}")
-            return [found[p][0] for p in range(partitions)]
+            return [found[p] for p in range(partitions)]
     raise Moving("no broker has the group's offsets")

@@ -31,19 +31,22 @@ def main():
     parser.add_argument("--group", action="append", default=[], help="all rows of a group")
     parser.add_argument("--seed", default=os.environ.get("PR_FAULT_SEED") or SEED, type=int, help=f"of random moments (default {SEED})")
     parser.add_argument("--list", action="store_true", help="print groups and rows, run none")
+    parser.add_argument("--times", action="store_true", help="say on stderr how long each row took")
     arguments = parser.parse_args()
     rows = chosen(arguments, parser)
     if arguments.list:
         print("\n".join(f"{row.group:10} {row.name}" for row in rows))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    matrix = kit.Matrix(arguments.seed)
+    matrix = kit.Matrix(arguments.seed, arguments.times)
     try:
         failed = [row.name for row in rows if not matrix.run(row)]
     finally:
         faults = matrix.close()
     for fault in faults:
         print(f"FAILED: {fault}")
+    if matrix.skipped:
+        print(f"skipped, so not shown here: {', '.join(matrix.skipped)}")
     if failed:
         print(f"does not hold: {', '.join(failed)}")
     return 1 if failed or faults or not rows else 0
