@@ -2,6 +2,7 @@
 #include "intake/intake.h"
 
 #include "base/fault.h"
+#include "base/memory.h"
 #include "gate/gate.h"
 
 void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
@@ -29,8 +30,7 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
         break;
     case PR_GATE_WAITS: break;
     case PR_GATE_NO_MEMORY:
-        pr_lane_settle(lane, job, 0, PR_NEXT_DROP); /* its offset stays: it is read again after the next assignment */
-        break;
+        pr_out_of_memory("gate"); /* dropped, its offset would hold the partition back until the next assignment */
     }
 }
 

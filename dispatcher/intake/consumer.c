@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "intake/mail.h"
 #include "metrics.h"
 
@@ -73,7 +74,9 @@ static int topic_of(const struct pr_consumer *c, const char *name) {
 static struct pr_intake_mail *mail_new(enum pr_intake_kind kind, int topic, int32_t part, int64_t assignment,
                                        uint32_t records) {
     struct pr_intake_mail *mail = calloc(1, sizeof(*mail) + records * sizeof(rd_kafka_message_t *));
-    pr_assert(mail); /* a thread that cannot tell its lanes what is theirs cannot go on */
+    if (!mail) {
+        pr_out_of_memory("mail to a lane"); /* a thread that cannot tell its lanes what is theirs cannot go on */
+    }
     mail->kind = kind;
     mail->topic = topic;
     mail->part = part;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "core/partition.h"
 #include "gate/gate.h"
 #include "intake/mail.h"
@@ -21,10 +22,11 @@ static struct pr_log_limit misplaced = PR_LOG_LIMIT(60);
 
 /* ---- telling the consumer ---- */
 
-static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_report_kind kind) {
+/* False without memory: to be told again the next turn. */
+static bool report(struct pr_lane *lane, const struct pr_part *part, enum pr_report_kind kind) {
     struct pr_report *mail = calloc(1, sizeof(*mail));
     if (!mail) {
-        return; /* the next report carries the offset again */
+        return false;
     }
     *mail = (struct pr_report){.kind = kind,
                                .topic = part->topic,
@@ -33,15 +35,17 @@ static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_rep
                                .offset = part->tracker.next};
     if (!pr_mailbox_post(lane->consumer_box, &mail->mail)) {
         free(mail);
+        return false;
     }
+    return true;
 }
 
 static void report_offsets(struct pr_lane *lane) {
     struct pr_part *part = NULL;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        if (!part->is_revoked && part->tracker.next >= 0 && part->tracker.next != part->reported) {
+        if (!part->is_revoked && part->tracker.next >= 0 && part->tracker.next != part->reported &&
+            report(lane, part, PR_REPORT_OFFSET)) {
             part->reported = part->tracker.next;
-            report(lane, part, PR_REPORT_OFFSET);
         }
     }
 }
@@ -67,10 +71,15 @@ static void part_free(struct pr_lane *lane, struct pr_part *part) {
 
 static void assign(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     struct pr_part *part = calloc(1, sizeof(*part));
-    pr_assert(part && !find(lane, mail->topic, mail->part));
+    pr_assert(!find(lane, mail->topic, mail->part));
+    if (!part) {
+        pr_out_of_memory("partition");
+    }
     *part = (struct pr_part){
         .topic = mail->topic, .part = mail->part, .assignment = mail->assignment, .flow = mail->flow, .reported = -1};
-    pr_assert(pr_tracker_init(&part->tracker, (uint32_t)lane->process->opt->dispatch.window));
+    if (!pr_tracker_init(&part->tracker, (uint32_t)lane->process->opt->dispatch.window)) {
+        pr_out_of_memory("window of a partition");
+    }
     TAILQ_INSERT_TAIL(&lane->parts, part, link);
 }
 
@@ -106,9 +115,9 @@ static void finish_revoked(struct pr_lane *lane) {
     struct pr_part *next = NULL;
     for (struct pr_part *part = TAILQ_FIRST(&lane->parts); part; part = next) {
         next = TAILQ_NEXT(part, link);
-        if (part->is_revoked && !part->is_answered && (part->open == 0 || lane->now_ns >= part->revoke_end_ns)) {
+        if (part->is_revoked && !part->is_answered && (part->open == 0 || lane->now_ns >= part->revoke_end_ns) &&
+            report(lane, part, PR_REPORT_REVOKED)) {
             part->is_answered = true;
-            report(lane, part, PR_REPORT_REVOKED);
             PR_FAULT("revoke.answered");
         }
         if (part->is_answered && part->open == 0) {
@@ -123,7 +132,9 @@ static void enqueue(struct pr_part *part, rd_kafka_message_t *record) {
     if (part->backlog_n == part->backlog_room) {
         uint32_t room = part->backlog_room ? part->backlog_room * 2 : 256;
         rd_kafka_message_t **grown = calloc(room, sizeof(*grown));
-        pr_assert(grown);
+        if (!grown) {
+            pr_out_of_memory("backlog of a partition");
+        }
         for (uint32_t i = 0; i < part->backlog_n; i++) {
             grown[i] = part->backlog[(part->backlog_head + i) % part->backlog_room];
         }
