@@ -294,9 +294,9 @@ class Field(road.Road):
             if len(bodies) < 2:
                 continue
             told = resends.get(message)
-            (_, first), (_, second) = sorted(bodies, key=lambda b: b[1])[:2]
+            (before, first), (after, second) = sorted(bodies, key=lambda b: b[1])[:2]
             is_allowed = (self.is_heard and len(bodies) == 2 and told and told["resends"] == "1" and told["category"] != "1" and
-                          abs(second - first) >= (RECONCILE_S - 0.5) * 1e6)
+                          after > before and second - first >= (RECONCILE_S - 0.5) * 1e6)
             resent += bool(is_allowed)
             doubled += not is_allowed
         return doubled, resent
