@@ -3,8 +3,7 @@
 import datetime
 import time
 
-import road
-from kit import FULL, env, event, row
+from kit import FULL, env, event, road, row
 
 ROUNDS = 10 if FULL else 1
 

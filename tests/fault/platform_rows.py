@@ -1,9 +1,12 @@
 """The platform slow, out of reach, closing, resetting, hanging, answering garbage, and taking what it does not confirm."""
 
 import json
+import pathlib
+import re
 import time
 
-from kit import FULL, LEAST, env, row
+import clock_rows
+from kit import FULL, LEAST, env, event, road, row
 
 SHARE = 0.3  # of the messages meet the fault
 N = 1000 if FULL else 150
@@ -100,3 +103,88 @@ def cut_all(f, how):
     """Ends every connection; returns how many there were, each with at most one request under way."""
     with_request = int(json.loads(f.sandbox.admin("cut", {"how": how}))["ended"])
     return with_request + int(json.loads(f.sandbox.admin("cut", {"how": how, "all": True}))["ended"])
+
+
+# ---- every code ----
+
+TABLE = pathlib.Path(__file__).resolve().parent.parent.parent / "common" / "core" / "outcome.c"
+LINE = re.compile(r'^    \{(?:ONE\((\d+)\)|(\d+), (\d+)), (?:PR_OUTCOME_)?([A-Z_]+?)(?:_FEW)?[(,][^"]*"(\w+)"(.*)\},?', re.M)
+A_TENANT = 25  # senders, of which one may have 32
+
+
+def codes():
+    """{code: (action, reason, whether it waits)} of the error table, both ends of its ranges."""
+    text = TABLE.read_text()
+    text = text[text.index("codes[] = {"):]
+    found = {}
+    for one, first, last, action, reason, rest in LINE.findall(text[:text.index("\n};")]):
+        for code in {int(one or first), int(one or last)}:
+            found[code] = (action, reason, "US(" in rest)
+    if len(found) < 60:
+        raise AssertionError(f"only {len(found)} codes were read from {TABLE.name}")
+    return found
+
+
+def tenant_of(f, number, some):
+    """A tenant that has a sender, a template and a rule for each of its codes, so that what one stops stops nothing else."""
+    name, waba = f"codes{number}", f"40000000000000{number}"
+    senders = [{"name": f"s{code}", "phone": f"+55119{80000000 + code % 10000000:08d}", "phone_number_id": f"5000000{code:08d}", "waba_id": waba,
+                "provider": "cloud-api", "rate": "1000/s", "token_file": str(f.token)} for code in some]
+    templates = {"data": [road.template(f"t{code}", "UTILITY") for code in some]}
+    rules = [road.rule(f"r{code}", f"code.{code}", f"t{code}", senders=[f"s{code}"]) for code in some]
+    business = {"tenant": name, "name": name, "locale": "pt_BR", "time_zone": "America/Sao_Paulo", "country": "BR",
+                "portfolio": {"id": f"p-{name}", "limit": "TIER_100K", "reserve": "10%"}, "senders": senders}
+    files = [f.env.write(f"{f.name}-{name}-{what}.json", content)
+             for what, content in (("business", business), ("templates", templates), ("rules", {"tenant": name, "rules": rules}))]
+    f.env.run("postrider", "apply", *files, "--tenant", name, "--db", f.pg.conninfo)
+    f.config(numbers=[{"phone_number_id": one["phone_number_id"], "token": "sandbox-token", "waba_id": waba, "portfolio": "p", "rate": 0} for one in senders],
+             templates=[dict(one, waba_id=waba) for one in templates["data"]])
+    f.pg.sql(f"""
+        insert into postrider.contact (tenant, address, consent)
+        select t.id, '+5511' || (800000000 + c), 7 from postrider.tenant t, unnest(array{some}) c where t.name = '{name}';
+        insert into postrider.consent (tenant, contact, category, event, at, is_granted, how)
+        select c.tenant, c.id, 1, gen_random_uuid(), now() - interval '1 day', true, 'website'
+        from postrider.contact c join postrider.tenant t on t.id = c.tenant where t.name = '{name}'""")
+    return [event(code, f"code.{code}", to=f"+5511{800000000 + code}", subject=f"code-{code}", tenant=name) for code in some]
+
+
+def differences(f, table):
+    """Between the table and what became of each message."""
+    wrong = []
+    fates = {r["subject"]: r for r in f.pg.rows("select subject, fate, reason from postrider.fate where subject like 'code-%'")}
+    first = {r["subject"]: r for r in f.pg.rows("""select m.subject, o.code, o.reason from postrider.outcome o
+        join postrider.message m using (tenant, day, id) where o.attempt = 1 and m.subject like 'code-%'""")}
+    for code, (action, reason, waits) in table.items():
+        fate, answer = fates.get(f"code-{code}", {}), first.get(f"code-{code}", {})
+        is_refused = action == "REJECT" or action == "STOP_TEMPLATE" and not waits
+        expected = ("refused", reason) if is_refused else ("sent", fate.get("reason"))
+        if (fate.get("fate"), fate.get("reason")) != expected or answer.get("code") != str(code) or answer.get("reason") != reason:
+            wrong.append(f"{code}: {action} {reason} in the table, the first answer {answer}, the end {fate}")
+    return wrong
+
+
+@row("platform-every-code")
+def every_code(f):
+    """Each code of the error table once, to a message of its own; each ends as the table says: refused for that reason, or sent when its wait is over."""
+    table = codes() | {999999: ("REJECT", "new_code", False)}
+    f.pg.sql(clock_rows.CLOCK)
+    f.after.callback(f.sandbox.admin, "clock", {"offset_ms": 0})
+    numbers, events = sorted(table), []
+    for at in range(0, len(numbers), A_TENANT):
+        events += tenant_of(f, at // A_TENANT, numbers[at:at + A_TENANT])
+    f.sandbox.admin("faults", [{"what": "error", "code": code, "match": {"to": f"+5511{800000000 + code}"}, "times": 1} for code in numbers])
+    f.start("d1")
+    f.publish(events)
+    f.events.update(one["subject"] for one in events)
+    env.wait_until(lambda: f.count("select count(distinct id) from postrider.outcome") == len(events), 60, "each is answered once", every=0.2)
+    for days in range(1, 4):  # what was stopped is stopped no more after a start, what was put off comes a day later
+        f.processes[-1].stop()
+        clock_rows.set_clock(f, days * 25 * clock_rows.HOUR)
+        f.start("d1")
+        f.settle()
+        if f.count("select count(*) from postrider.deferred") == 0:
+            break
+    wrong = differences(f, table)
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+    f.rounds += len(table)
