@@ -95,7 +95,7 @@ class Field(road.Road):
         self.config(latency={"min_ms": 150, "max_ms": 450})
         if heard:
             self.reader = receipts.Receipts(SECRET, self.pg.conninfo)
-            self.config(receipts={"enabled": True, "url": self.reader.url, "app_secret": SECRET})
+            self.config(receipts={"enabled": True, "url": self.reader.url, "app_secret": SECRET, "delivered": 0, "read": 0})
         self.is_heard = heard
 
     def make_topic(self):
@@ -147,12 +147,11 @@ class Field(road.Road):
             self.publish(made, partition=partition)
             self.events.update(one["subject"] for one in made)
 
-    def load_while(self, process, n, part=60):
-        """n events, a part at a time while `process` lives, so that there are records to fetch while requests are on the wire."""
-        for _ in range(n // part):
-            if not process.is_running():
-                return
-            self.load(part)
+    def load_while(self, process, part=60, seconds=30, **more):
+        """Events, a part at a time while `process` lives, so that there are records to fetch while requests are on the wire."""
+        ends = time.monotonic() + seconds
+        while process.is_running() and time.monotonic() < ends:
+            self.load(part, **more)
 
     @contextlib.contextmanager
     def flow(self, a_second, kind="order.confirmed"):
@@ -276,8 +275,8 @@ class Field(road.Road):
         return taken
 
     def unrecorded(self):
-        """Bodies that the sandbox took and the ledger has no answer for."""
-        answered = {(r["id"], r["attempt"]) for r in self.pg.rows("select id, attempt from postrider.outcome")}
+        """Bodies that the sandbox took and no dispatcher wrote an answer of."""
+        answered = {(r["id"], r["attempt"]) for r in self.pg.rows("select id, attempt from postrider.outcome where reason <> 'receipt'")}
         return sum((message, str(attempt)) not in answered for message, bodies in self.taken().items() for attempt, _ in bodies)
 
     def lost(self):
