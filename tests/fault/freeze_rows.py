@@ -13,6 +13,7 @@ RESENT_S = 23  # and the window of what is unknown is 10 s
 def freeze(f, fault, moment, seconds=FROZEN_S):
     """Two dispatchers; `moment(victim)` returns once the first is stopped. The other goes on and takes its partitions over."""
     def one():
+        f.stop()
         victim = f.start("d1", fault=fault, wait=False)
         f.start("d2", wait=False)
         f.both_assigned()
@@ -25,7 +26,6 @@ def freeze(f, fault, moment, seconds=FROZEN_S):
             time.sleep(seconds)
         f.wake(victim)
         f.settle()
-        f.stop()
         return open_then >= LEAST
     f.repeat(ROUNDS, one)
 

@@ -17,13 +17,13 @@ def at(point, nth_max=20):
         @row(f"kill-{point}", exercises=[point])
         def kill(f):
             def one():
+                f.stop()
                 victim = f.start("d1", fault=f"{point}:kill:{WIRE}:{f.random.randint(1, nth_max) if FULL else 1}")
                 drive(f, victim)
                 f.fallen(victim)
                 counts = f.unrecorded() >= LEAST
                 f.start("d1")
                 f.settle()
-                f.stop()
                 return counts
             f.repeat(ROUNDS, one)
         return drive
@@ -87,6 +87,7 @@ def end(f, victim):
 def kill_at_a_new_epoch(f):
     """An epoch begins only when nothing of the old one is on the wire, so the requests that are open are those of another dispatcher."""
     def one():
+        f.stop()
         victim = f.start("d1", fault="epoch.begun:kill:0:2", wait=False)
         f.start("d2", wait=False)
         f.both_assigned()
@@ -97,7 +98,6 @@ def kill_at_a_new_epoch(f):
         counts = f.wire() >= LEAST
         f.start("d1", wait=False)
         f.settle()
-        f.stop()
         return counts
     f.repeat(ROUNDS, one)
 
@@ -123,12 +123,12 @@ def kill_while_receipts_arrive(f):
     f.config(receipts={"sent_ms": 100, "lost": 0.3})
 
     def one():
+        f.stop()
         victim = f.start("d1", fault=f"wire.answered:kill:{WIRE}:{f.random.randint(1, 60)}")
         f.load_while(victim)
         f.fallen(victim)
         counts = f.unrecorded() >= LEAST
         f.start("d1")
         f.settle()
-        f.stop()
         return counts
     f.repeat(ROUNDS, one)
