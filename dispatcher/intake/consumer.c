@@ -440,6 +440,9 @@ struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *
     if (!c->rk) {
         rd_kafka_conf_destroy(conf);
     }
+    if (c->rk && !c->assigned) {
+        (void)snprintf(why, why_size, "no memory");
+    }
     if (!c->rk || !c->assigned || c->wake_fd < 0) {
         pr_consumer_free(c);
         return NULL;

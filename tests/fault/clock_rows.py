@@ -87,7 +87,6 @@ def process(f):
         have = f.sandbox.stats()["accepted"]
         load(f, 60, 0)
         env.wait_until(lambda h=have: f.sandbox.stats()["accepted"] >= h + 50, 20, "it goes on", every=0.05)
-        f.page("/metrics")
         offset.write_text("+0")
         f.rounds += 1
     said = d1.output()
