@@ -102,6 +102,26 @@ def kill_at_a_new_epoch(f):
     f.repeat(ROUNDS, one)
 
 
+@row("kill-journal")
+def kill_with_a_journal(f):
+    """The printed bound is the requests on the wire alone, because what was claimed and not handed over is known to the next under the name."""
+    folder = f.env.folder / f"state-{f.name}"
+    folder.mkdir()
+    f.always["dispatch__state_dir"] = folder
+
+    def one():
+        f.stop()
+        point = f.random.choice(["claim.committed", "message.rendered", "curl.handed", "lease.checked", "wire.answered", "outcome.committed"])
+        victim = f.start("d1", fault=f"{point}:kill:90:{f.random.randint(1, 20)}")
+        f.load(400)
+        f.fallen(victim)
+        counts = f.unrecorded() >= LEAST
+        f.start("d1")
+        f.settle()
+        return counts
+    f.repeat(4 * ROUNDS, one)
+
+
 @row("kill-random")
 def kill_at_random(f):
     """From outside, at any moment; one in five is followed by a dispatcher of another name, which has to wait for the lease to end."""

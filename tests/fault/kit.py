@@ -87,6 +87,7 @@ class Field(road.Road):
         self.servers = servers
         self.random = random.Random(f"{seed} {name}")
         self.rounds = self.kills = self.allowed = self.uncounted = 0
+        self.always = {}  # options of all its dispatchers, and of the printed bound
         self.people_n = 0
         self.events = set()  # subjects of all that was published
         self.lock = threading.Lock()
@@ -112,7 +113,7 @@ class Field(road.Road):
     # ---- dispatchers ----
 
     def options(self, name="d1", **more):
-        return super().options(name, **{**OPTIONS, **more})
+        return super().options(name, **{**OPTIONS, **self.always, **more})
 
     def start(self, name="d1", fault=None, wait=True, **options):
         """A dispatcher; with `fault` ("NAME:kill:MIN_ON_WIRE:NTH") one that strikes itself. `wait`: until it has partitions."""
