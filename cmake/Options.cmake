@@ -5,6 +5,7 @@ include(CheckPIESupported)
 set(PR_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined | thread | fuzzer,address,undefined | empty")
 option(PR_HARDEN "Stack, control-flow and linker hardening" ON)
 option(PR_LTO "Link-time optimisation" OFF)
+option(PR_FAULTS "Named steps at which tests kill or stop the dispatcher (common/base/fault.h)" OFF)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug | RelWithDebInfo" FORCE)
@@ -22,6 +23,10 @@ set(CMAKE_C_EXTENSIONS OFF)
 add_library(pr_options INTERFACE)
 target_compile_definitions(pr_options INTERFACE _GNU_SOURCE)
 target_include_directories(pr_options INTERFACE ${PROJECT_SOURCE_DIR}/common ${PROJECT_SOURCE_DIR}/include)
+
+if(PR_FAULTS)
+  target_compile_definitions(pr_options INTERFACE PR_FAULTS)
+endif()
 
 target_compile_options(pr_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wformat=2 -Wundef -Wvla

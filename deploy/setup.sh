@@ -17,7 +17,7 @@ pr_packages() {
             ;;
         run) echo "postgresql-15|postgresql-16|postgresql-17|postgresql" "postgresql-client-15|postgresql-client" jq procps util-linux python3 ;;
         test) echo git libcmocka-dev binutils iproute2 kcat curl pmccabe shellcheck "clang-format-14|clang-format" "postgresql-15-pgtap|postgresql-17-pgtap" \
-            libc-ares2 ;;
+            libc-ares2 faketime ;;
         kafka) echo "openjdk-17-jre-headless|openjdk-21-jre-headless|default-jre-headless" maven kcat ;;
         clang) echo "clang-14|clang" "libclang-rt-14-dev|libclang-rt-dev" ;;
         *)

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "journal.h"
 #include "metrics.h"
@@ -51,8 +52,9 @@ static void hold(struct pr_lease *lease, int64_t asked_boot_ns) {
     atomic_store(&lease->process->lease_end_ns, asked_boot_ns + (lease_ms - PR_MARGIN_MS) * 1000000);
 }
 
-static void note_clock(struct pr_lease *lease, const char *db_us, int64_t asked_us) {
-    int64_t middle_us = asked_us + (pr_clock_real_us() - asked_us) / 2;
+/* Against the same clock as the lease: a machine whose time of day is set would otherwise be wrong about the database's until the next heartbeat. */
+static void note_clock(struct pr_lease *lease, const char *db_us, int64_t asked_boot_ns) {
+    int64_t middle_us = (asked_boot_ns + (pr_clock_boot_ns() - asked_boot_ns) / 2) / 1000;
     atomic_store(&lease->process->db_ahead_us, strtoll(db_us, NULL, 10) - middle_us);
 }
 
@@ -132,11 +134,11 @@ static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
     struct pr_uuid key;
     arc4random_buf(&key, sizeof(key));
     ending_read(process->journal, &ending);
-    int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
     PGresult *r = ask_epoch(lease, &ending, &key);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     if (is_ok) {
+        PR_FAULT("epoch.begun");
         int32_t owner = (int32_t)strtol(PQgetvalue(r, 0, 0), NULL, 10);
         int32_t epoch = (int32_t)strtol(PQgetvalue(r, 0, 1), NULL, 10);
         if (process->journal) {
@@ -145,7 +147,7 @@ static bool begin_epoch(struct pr_lease *lease, char *why, size_t why_size) {
         }
         atomic_store(&process->owner, owner);
         atomic_store(&process->epoch, epoch);
-        note_clock(lease, PQgetvalue(r, 0, 2), asked_us);
+        note_clock(lease, PQgetvalue(r, 0, 2), asked_ns);
         hold(lease, asked_ns);
         pr_log_info("epoch", "name=%s instance=%d epoch=%d", process->opt->dispatch.name, owner, epoch);
     } else {
@@ -163,14 +165,13 @@ static bool beat(struct pr_lease *lease, bool *is_over) {
     (void)snprintf(epoch, sizeof(epoch), "%d", atomic_load(&lease->process->epoch));
     (void)snprintf(lease_ms, sizeof(lease_ms), "%lld", (long long)lease->process->opt->dispatch.lease_ms);
     const char *values[] = {id, epoch, lease_ms};
-    int64_t asked_us = pr_clock_real_us();
     int64_t asked_ns = pr_clock_boot_ns();
     PGresult *r =
         run(lease, "select (extract(epoch from now) * 1000000)::bigint from postrider.instance_beat_v1($1, $2, $3)", 3,
             values);
     bool is_ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     if (is_ok && PQntuples(r) == 1) {
-        note_clock(lease, PQgetvalue(r, 0, 0), asked_us);
+        note_clock(lease, PQgetvalue(r, 0, 0), asked_ns);
         hold(lease, asked_ns);
     } else if (is_ok) {
         *is_over = true;

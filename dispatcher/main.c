@@ -1,7 +1,9 @@
 /* postrider-dispatcher: options, lanes, consumer, lease, admin port; and a clean end by a signal. */
 #include "admin.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "claim/claim.h"
 #include "flow/lane.h"
 #include "intake/consumer.h"
@@ -28,7 +30,7 @@
 
 extern char **environ;
 
-enum { PR_EXIT_FAILED = 1, PR_EXIT_USAGE = 2, PR_OUT_MAX = 1024 * 1024, PR_DRAIN_LEAST_MS = 2000 };
+enum { PR_EXIT_FAILED = 1, PR_EXIT_USAGE = 2, PR_OUT_MAX = 1024 * 1024, PR_DRAIN_LEAST_MS = 2000, PR_WHY = 512 };
 
 /* In the order of a turn: what changed, what arrived, what may be claimed, sent, written. */
 static const struct pr_room rooms[] = {
@@ -68,23 +70,29 @@ static bool start_lanes(struct dispatcher *d) {
     return true;
 }
 
+/* What is said when a part that did not start gave no reason. */
+static char *fresh(char why[PR_WHY]) {
+    (void)snprintf(why, PR_WHY, "no memory");
+    return why;
+}
+
 static bool start(struct dispatcher *d) {
-    char why[512] = "no memory";
+    char why[PR_WHY];
     const struct pr_options *opt = d->process->opt;
     d->lanes_n = (size_t)opt->dispatch.lanes;
     d->lanes = calloc(d->lanes_n, sizeof(*d->lanes));
     d->process->metrics = pr_metrics_new(pr_metric_defs, PR_METRICS,
                                          (uint16_t)(d->lanes_n + 4)); /* lease, lanes, janitor, consumer, share */
     if (!d->lanes || !d->process->metrics || !pr_mailbox_init(&d->consumer_box, 0)) {
-        return fail("memory", why);
+        return fail("memory", fresh(why));
     }
-    if (!pr_start_journal(d->process, why, sizeof(why))) {
+    if (!pr_start_journal(d->process, fresh(why), sizeof(why))) {
         return fail("journal", why);
     }
-    if (!pr_start_topics(d->process, why, sizeof(why))) {
+    if (!pr_start_topics(d->process, fresh(why), sizeof(why))) {
         return fail("topics", why);
     }
-    d->lease = pr_lease_new(d->process, why, sizeof(why));
+    d->lease = pr_lease_new(d->process, fresh(why), sizeof(why));
     if (!d->lease || !pr_lease_start(d->lease)) {
         return fail("lease", why);
     }
@@ -93,12 +101,13 @@ static bool start(struct dispatcher *d) {
     if (!d->janitor || !d->share || !start_lanes(d)) {
         return fail("lanes", "no memory or descriptors");
     }
-    d->consumer = pr_consumer_new(d->process, d->lanes, d->lanes_n, &d->consumer_box, why, sizeof(why));
+    d->consumer = pr_consumer_new(d->process, d->lanes, d->lanes_n, &d->consumer_box, fresh(why), sizeof(why));
     if (!d->consumer || !pr_consumer_start(d->consumer)) {
         return fail("kafka", why);
     }
     if (opt->admin.listen[0]) {
-        d->admin = pr_admin_new(opt->admin.listen, d->process, d->lanes, d->lanes_n, d->consumer, why, sizeof(why));
+        d->admin =
+            pr_admin_new(opt->admin.listen, d->process, d->lanes, d->lanes_n, d->consumer, fresh(why), sizeof(why));
         if (!d->admin) {
             return fail("admin", why);
         }
@@ -128,6 +137,7 @@ static void drain_lanes(struct dispatcher *d, int64_t deadline_ns) {
 static void stop(struct dispatcher *d) {
     int64_t deadline_ns = pr_clock_mono_ns() + d->process->opt->dispatch.drain_timeout_ms * 1000000;
     atomic_store(&d->process->is_stopping, true);
+    PR_FAULT("drain.begun");
     if (d->consumer) {
         pr_consumer_stop(d->consumer);
     }
@@ -205,6 +215,7 @@ static void wait_for_signal(const sigset_t *signals, struct pr_process *process,
 
 static int run(struct pr_process *process, const struct command_line *line) {
     struct dispatcher d = {.process = process};
+    PR_FAULT_GAUGE(&process->on_wire);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -221,6 +232,7 @@ static int run(struct pr_process *process, const struct command_line *line) {
 
 int main(int argc, char **argv) {
     static struct pr_process process;
+    pr_memory_is_vital();
     struct pr_options options;
     struct pr_conf conf;
     struct pr_buf out;

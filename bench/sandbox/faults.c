@@ -130,7 +130,8 @@ static struct pr_fault *fault_read(struct pr_reading *r, const json_t *object, u
     free(what);
     fault->probability = pr_read_real(r, object, "probability", 1.0, 0.0, 1.0);
     fault->weight = pr_read_real(r, object, "weight", -1.0, 0.0, 1e9);
-    fault->code = (int)pr_read_number(r, object, "code", 0, 0, INT32_MAX);
+    bool is_error = fault->kind && fault->kind->saying == PR_SAY_ERROR;
+    fault->code = (int)pr_read_number(r, object, "code", is_error ? 131000 : 0, 0, INT32_MAX);
     fault->http = (int)pr_read_number(r, object, "http", 0, 0, 599);
     fault->ms = pr_read_number(r, object, "ms", 0, 0, 86400000);
     fault->bytes = pr_read_number(r, object, "bytes", 4 * 1024 * 1024, 1, 256 * 1024 * 1024);

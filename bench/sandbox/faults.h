@@ -46,9 +46,9 @@ const char *pr_fault_kind_name(size_t i);                         /* by number, 
 
 struct pr_fault {
     const struct pr_fault_kind *kind;
-    int code;   /* provider's: of the answer (PR_SAY_ERROR; 0: 131000), else of a `failed` receipt to come (0: none) */
-    int http;   /* 0: the kind's or the code's own */
-    int64_t ms; /* delay: added to the answer; hang: how long, 0 for ever; answer_then_*: pause before it */
+    int code;           /* provider's: of the answer (PR_SAY_ERROR), else of a `failed` receipt to come (0: none) */
+    int http;           /* 0: the kind's or the code's own */
+    int64_t ms;         /* delay: added to the answer; hang: how long, 0 for ever; answer_then_*: pause before it */
     int64_t bytes;      /* size of PR_SAY_OVERSIZE */
     int retry_after;    /* header Retry-After in seconds; negative: none */
     int usage_minutes;  /* header X-Business-Use-Case-Usage; negative: none */

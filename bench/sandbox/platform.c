@@ -285,7 +285,7 @@ static void put_oversize(struct flow *f) {
 static int fault_http(const struct pr_fault *fault) {
     switch (fault->kind->saying) {
     case PR_SAY_STATUS: return fault->http ? fault->http : fault->kind->http;
-    case PR_SAY_ERROR: return fault->http ? fault->http : pr_error_kind(fault->code ? fault->code : 131000)->http;
+    case PR_SAY_ERROR: return fault->http ? fault->http : pr_error_kind(fault->code)->http;
     case PR_SAY_RESULT:
     case PR_SAY_HELD:
     case PR_SAY_GARBAGE:
@@ -315,13 +315,12 @@ static void answer_by_fault(struct flow *f) {
     } else {
         answer->hold_us = ms * 1000;
     }
-    int code = fault->code ? fault->code : 131000;
     switch (fault->kind->saying) {
     case PR_SAY_RESULT: put_result(f, false); break;
     case PR_SAY_HELD: put_result(f, true); break;
     case PR_SAY_ERROR:
-        pr_answer_error(answer, code, fault_http(fault), 0, fault->details ? fault->details : "On purpose.", fault,
-                        trace_of(f));
+        pr_answer_error(answer, fault->code, fault_http(fault), 0, fault->details ? fault->details : "On purpose.",
+                        fault, trace_of(f));
         break;
     case PR_SAY_STATUS: pr_answer_status(answer, fault_http(fault), fault); break;
     case PR_SAY_GARBAGE:
@@ -334,8 +333,7 @@ static void answer_by_fault(struct flow *f) {
 }
 
 static void refuse_by_fault(struct flow *f) {
-    bool is_error = f->fault->kind->saying == PR_SAY_ERROR;
-    int code = !is_error ? 0 : f->fault->code ? f->fault->code : 131000;
+    int code = f->fault->kind->saying == PR_SAY_ERROR ? f->fault->code : 0;
     count_refusal(f, PR_REASON_FAULT, code);
     add_record(f, "refused", PR_REASON_FAULT, code, answered_http(f->fault));
     answer_by_fault(f);

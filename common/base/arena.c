@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,7 @@ static struct pr_arena_block *arena_grow(struct pr_arena *arena, size_t need) {
     }
     struct pr_arena_block *block = malloc(sizeof(*block) + size);
     if (!block) {
+        pr_memory_failed("arena");
         return NULL;
     }
     *block = (struct pr_arena_block){.older = arena->head, .size = size};

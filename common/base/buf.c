@@ -2,6 +2,7 @@
 #include "base/buf.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static bool buf_reserve(struct pr_buf *buf, size_t n) {
     room = room < need ? need : room;
     char *p = realloc(buf->p, room);
     if (!p) {
+        pr_memory_failed("buffer");
         buf->failed = true;
         return false;
     }

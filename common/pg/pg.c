@@ -2,6 +2,7 @@
 #include "pg/pg.h"
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "pg/pg_private.h"
 
 #include <openssl/ssl.h>
@@ -226,6 +227,7 @@ static void take_result(struct pr_pg *pg, PGresult *r, int64_t now_ns) {
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         PQclear(open->rows);
         open->rows = r;
+        PR_FAULT_IF(strcmp(pg->names[open->name].name, "claim") == 0, "claim.rows");
     } else if (status == PGRES_PIPELINE_ABORTED || open->error) {
         PQclear(r); /* follows from the error we have */
     } else {

@@ -2,6 +2,7 @@
 #include "claim/private.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "metrics.h"
 #include "pr_query.h"
@@ -197,6 +198,7 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
         if (batch->job[0]->kind == PR_JOB_FENCES) {
             fences_done(lane, batch);
         } else {
+            PR_FAULT("claim.committed");
             pr_batch_answer(batch, result->rows);
         }
         free(batch);
@@ -234,6 +236,7 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
         return;
     }
     claimer->open++;
+    PR_FAULT("claim.sent");
 }
 
 /* What waits to be claimed and needs no claim: control events have a statement of their own, dropped jobs leave. */

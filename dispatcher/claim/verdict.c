@@ -2,6 +2,7 @@
 #include "claim/private.h"
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "core/render.h"
 #include "core/verdict.h"
@@ -105,6 +106,7 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
     } else {
         pr_job_move(&lane->jobs, job, PR_JOB_READY);
         pr_sender_push(entry, PR_LINE_READY, job);
+        PR_FAULT("message.rendered");
     }
 }
 

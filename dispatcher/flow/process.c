@@ -10,7 +10,7 @@ bool pr_process_has_lease(const struct pr_process *process) {
 }
 
 int64_t pr_process_db_now_us(const struct pr_process *process) {
-    return pr_clock_real_us() + atomic_load_explicit(&process->db_ahead_us, memory_order_relaxed);
+    return pr_clock_boot_ns() / 1000 + atomic_load_explicit(&process->db_ahead_us, memory_order_relaxed);
 }
 
 bool pr_process_sender_is_up(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t patience_ns) {

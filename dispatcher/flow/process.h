@@ -31,7 +31,7 @@ struct pr_process {
     _Atomic int32_t owner;
     _Atomic int32_t epoch;
     _Atomic int64_t lease_end_ns; /* CLOCK_BOOTTIME: 3 s before the lease ends by our own count; 0: no lease */
-    _Atomic int64_t db_ahead_us;  /* the database's clock (postrider.clock()) minus CLOCK_REALTIME */
+    _Atomic int64_t db_ahead_us;  /* the database's clock (postrider.clock()) minus CLOCK_BOOTTIME */
     _Atomic bool is_stopping;
     _Atomic bool shows_addresses; /* log.addresses = full */
     _Atomic int32_t on_wire;      /* requests that curl has, of all lanes */

@@ -1,6 +1,8 @@
 /* In front of the gate: prepared jobs by their kind, and jobs that must leave with their partition. */
 #include "intake/intake.h"
 
+#include "base/fault.h"
+#include "base/memory.h"
 #include "gate/gate.h"
 
 void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
@@ -24,11 +26,11 @@ void pr_intake_admit(struct pr_lane *lane, struct pr_job *job) {
     case PR_GATE_PASSED:
         TAILQ_INSERT_TAIL(&lane->passed, job, queue);
         job->is_queued = true;
+        PR_FAULT("gate.passed");
         break;
     case PR_GATE_WAITS: break;
     case PR_GATE_NO_MEMORY:
-        pr_lane_settle(lane, job, 0, PR_NEXT_DROP); /* its offset stays: it is read again after the next assignment */
-        break;
+        pr_out_of_memory("gate"); /* dropped, its offset would hold the partition back until the next assignment */
     }
 }
 

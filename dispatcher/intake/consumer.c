@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "intake/mail.h"
 #include "metrics.h"
 
@@ -72,7 +74,9 @@ static int topic_of(const struct pr_consumer *c, const char *name) {
 static struct pr_intake_mail *mail_new(enum pr_intake_kind kind, int topic, int32_t part, int64_t assignment,
                                        uint32_t records) {
     struct pr_intake_mail *mail = calloc(1, sizeof(*mail) + records * sizeof(rd_kafka_message_t *));
-    pr_assert(mail); /* a thread that cannot tell its lanes what is theirs cannot go on */
+    if (!mail) {
+        pr_out_of_memory("mail to a lane"); /* a thread that cannot tell its lanes what is theirs cannot go on */
+    }
     mail->kind = kind;
     mail->topic = topic;
     mail->part = part;
@@ -125,6 +129,16 @@ static void store_offset(struct pr_consumer *c, const struct pr_report *report) 
                        rd_kafka_err2str(err));
     }
     rd_kafka_topic_partition_list_destroy(list);
+    PR_FAULT("offset.stored");
+}
+
+/* By the consumer's own thread, after each automatic commit and the one of a revocation; nothing to commit is no failure. */
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *parts, void *arg) {
+    (void)rk, (void)parts, (void)arg;
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET) {
+        pr_log_limited(&errors, PR_LOG_WARN, "offset_commit", "text=%s", rd_kafka_err2str(err));
+    }
+    PR_FAULT("offset.committed");
 }
 
 /* The number of the assignment is looked at by the very thread that changes it: an offset of an earlier one is never stored. */
@@ -420,10 +434,14 @@ struct pr_consumer *pr_consumer_new(struct pr_process *process, struct pr_lane *
     c->assigned = calloc(c->assigned_max, sizeof(*c->assigned));
     c->metric = pr_metrics_lane(process->metrics, (uint16_t)(lanes_n + 2));
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
     rd_kafka_conf_set_opaque(conf, c);
     c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, why_size);
     if (!c->rk) {
         rd_kafka_conf_destroy(conf);
+    }
+    if (c->rk && !c->assigned) {
+        (void)snprintf(why, why_size, "no memory");
     }
     if (!c->rk || !c->assigned || c->wake_fd < 0) {
         pr_consumer_free(c);

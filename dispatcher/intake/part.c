@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "core/partition.h"
 #include "gate/gate.h"
 #include "intake/mail.h"
@@ -20,10 +22,11 @@ static struct pr_log_limit misplaced = PR_LOG_LIMIT(60);
 
 /* ---- telling the consumer ---- */
 
-static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_report_kind kind) {
+/* False without memory: to be told again the next turn. */
+static bool report(struct pr_lane *lane, const struct pr_part *part, enum pr_report_kind kind) {
     struct pr_report *mail = calloc(1, sizeof(*mail));
     if (!mail) {
-        return; /* the next report carries the offset again */
+        return false;
     }
     *mail = (struct pr_report){.kind = kind,
                                .topic = part->topic,
@@ -32,15 +35,17 @@ static void report(struct pr_lane *lane, const struct pr_part *part, enum pr_rep
                                .offset = part->tracker.next};
     if (!pr_mailbox_post(lane->consumer_box, &mail->mail)) {
         free(mail);
+        return false;
     }
+    return true;
 }
 
 static void report_offsets(struct pr_lane *lane) {
     struct pr_part *part = NULL;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        if (!part->is_revoked && part->tracker.next >= 0 && part->tracker.next != part->reported) {
+        if (!part->is_revoked && part->tracker.next >= 0 && part->tracker.next != part->reported &&
+            report(lane, part, PR_REPORT_OFFSET)) {
             part->reported = part->tracker.next;
-            report(lane, part, PR_REPORT_OFFSET);
         }
     }
 }
@@ -66,10 +71,15 @@ static void part_free(struct pr_lane *lane, struct pr_part *part) {
 
 static void assign(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     struct pr_part *part = calloc(1, sizeof(*part));
-    pr_assert(part && !find(lane, mail->topic, mail->part));
+    pr_assert(!find(lane, mail->topic, mail->part));
+    if (!part) {
+        pr_out_of_memory("partition");
+    }
     *part = (struct pr_part){
         .topic = mail->topic, .part = mail->part, .assignment = mail->assignment, .flow = mail->flow, .reported = -1};
-    pr_assert(pr_tracker_init(&part->tracker, (uint32_t)lane->process->opt->dispatch.window));
+    if (!pr_tracker_init(&part->tracker, (uint32_t)lane->process->opt->dispatch.window)) {
+        pr_out_of_memory("window of a partition");
+    }
     TAILQ_INSERT_TAIL(&lane->parts, part, link);
 }
 
@@ -93,6 +103,7 @@ static void revoke(struct pr_lane *lane, const struct pr_intake_mail *mail) {
     if (!part) {
         return;
     }
+    PR_FAULT("revoke.begun");
     part->is_revoked = true;
     part->revoke_end_ns = lane->now_ns + PR_REVOKE_WAIT_MS * INT64_C(1000000);
     drop_backlog(part);
@@ -104,9 +115,10 @@ static void finish_revoked(struct pr_lane *lane) {
     struct pr_part *next = NULL;
     for (struct pr_part *part = TAILQ_FIRST(&lane->parts); part; part = next) {
         next = TAILQ_NEXT(part, link);
-        if (part->is_revoked && !part->is_answered && (part->open == 0 || lane->now_ns >= part->revoke_end_ns)) {
+        if (part->is_revoked && !part->is_answered && (part->open == 0 || lane->now_ns >= part->revoke_end_ns) &&
+            report(lane, part, PR_REPORT_REVOKED)) {
             part->is_answered = true;
-            report(lane, part, PR_REPORT_REVOKED);
+            PR_FAULT("revoke.answered");
         }
         if (part->is_answered && part->open == 0) {
             part_free(lane, part);
@@ -120,7 +132,9 @@ static void enqueue(struct pr_part *part, rd_kafka_message_t *record) {
     if (part->backlog_n == part->backlog_room) {
         uint32_t room = part->backlog_room ? part->backlog_room * 2 : 256;
         rd_kafka_message_t **grown = calloc(room, sizeof(*grown));
-        pr_assert(grown);
+        if (!grown) {
+            pr_out_of_memory("backlog of a partition");
+        }
         for (uint32_t i = 0; i < part->backlog_n; i++) {
             grown[i] = part->backlog[(part->backlog_head + i) % part->backlog_room];
         }
@@ -205,6 +219,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     part->backlog_head = (part->backlog_head + 1) % part->backlog_room;
     part->backlog_n--;
     count_out(part->flow, record);
+    PR_FAULT("record.fetched");
     rd_kafka_timestamp_type_t kind;
     int64_t kafka_ms = rd_kafka_message_timestamp(record, &kind);
     job->part = part;
@@ -219,6 +234,7 @@ static bool take_one(struct pr_lane *lane, struct pr_part *part) {
     pr_lane_charge(lane, job, record->len);
     copy_raw(job, record);
     decode(lane, job);
+    PR_FAULT("record.decoded");
     check_place(lane, job);
     rd_kafka_message_destroy(record);
     pr_metric_add(lane->metric, PR_METRIC_RECORDS, 0, 1);

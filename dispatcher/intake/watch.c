@@ -2,6 +2,7 @@
 #include "intake/intake.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "flow/rollup.h"
 #include "flow/wake.h"
@@ -119,6 +120,7 @@ static void book_done(void *arg, const struct pr_pg_result *result) {
         lane->watcher->book_ns = pr_clock_mono_ns() + second_ns;
         return;
     }
+    PR_FAULT("book.read");
     bool is_first = lane->book == NULL;
     pr_book_unref(lane->book);
     lane->book = book;
@@ -292,6 +294,7 @@ static void take_due(struct pr_lane *lane, const PGresult *rows, int row) {
     if (!job) {
         return;
     }
+    PR_FAULT("due.read");
     lane->returned_n++;
     job->book = pr_book_ref(lane->book);
     job->tenant = tenant;

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <bsd/sys/queue.h>
@@ -61,6 +62,7 @@ static int before_send(void *arg, char *primary, char *local, int primary_port, 
         return CURL_PREREQFUNC_ABORT;
     }
     request->let_through++;
+    PR_FAULT("lease.checked");
     return CURL_PREREQFUNC_OK;
 }
 
@@ -217,6 +219,7 @@ static void socket_ready(evutil_socket_t fd, short what, void *arg) {
     int running = 0;
     int bits = ((what & EV_READ) ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0);
     (void)curl_multi_socket_action(multi->curl, fd, bits, &running);
+    PR_FAULT_IF(bits & CURL_CSELECT_OUT, "wire.written");
     reap(multi);
 }
 
@@ -225,6 +228,7 @@ static void timer_due(evutil_socket_t fd, short what, void *arg) {
     int running = 0;
     (void)fd, (void)what;
     (void)curl_multi_socket_action(multi->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+    PR_FAULT("wire.written");
     reap(multi);
 }
 

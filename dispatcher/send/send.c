@@ -2,6 +2,7 @@
 #include "send/private.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "core/retry.h"
 #include "core/verdict.h"
@@ -223,6 +224,7 @@ void pr_send_answered(void *arg, void *job_arg, const struct pr_answer *answer) 
         not_let(lane, job);
         return;
     }
+    PR_FAULT("wire.answered");
     pr_outcome_classify(answer, &job->outcome);
     log_attempt(lane, job);
     pr_metric_observe(lane->metric, PR_METRIC_LATENCY, 0, took_us);

@@ -2,6 +2,7 @@
 #include "send/private.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "metrics.h"
 #include "send/health.h"
@@ -64,6 +65,7 @@ static void hand_over(struct pr_lane *lane, struct pr_lane_sender *entry, struct
         struct pr_answer none = {.transport = PR_TRANSPORT_NOT_SENT};
         pr_send_answered(lane, job, &none);
     }
+    PR_FAULT("curl.handed");
     pr_buf_free(&url);
 }
 

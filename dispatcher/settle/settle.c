@@ -2,6 +2,7 @@
 #include "settle/settle.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "claim/claim.h"
 #include "gate/gate.h"
@@ -55,6 +56,7 @@ static void leave_part(struct pr_lane *lane, struct pr_job *job, bool is_settled
     }
     if (is_settled) {
         (void)pr_tracker_settle(&job->part->tracker, job->slot);
+        PR_FAULT("offset.marked");
     }
     job->part->open--;
 }
@@ -156,6 +158,8 @@ static void settle_done(void *arg, const struct pr_pg_result *result) {
     lane->settler->open--;
     switch (result->class) {
     case PR_PG_OK:
+        PR_FAULT_IF(work->write->bit == PR_WRITE_OUTCOME, "outcome.committed");
+        PR_FAULT_IF(work->write->bit == PR_WRITE_PARK, "park.committed");
         if (work->write->bit == PR_WRITE_PARK) {
             pr_metric_add(lane->metric, PR_METRIC_DEFERRED, 0, (int64_t)work->n);
         }
@@ -222,6 +226,8 @@ static bool write_next(struct pr_lane *lane) {
         settle_done(work, &none);
         return false;
     }
+    PR_FAULT_IF(write->bit == PR_WRITE_OUTCOME, "outcome.sent");
+    PR_FAULT_IF(write->bit == PR_WRITE_PARK, "park.sent");
     return true;
 }
 

@@ -148,11 +148,15 @@ class Road:
         self.token = self.env.folder / f"token-{name}"
         self.token.write_text("sandbox-token\n")
         self.pg.sql(f"update postrider.sender set secret = '{self.token}'")
-        if self.kafka.folder:
-            self.kafka.topic(f"{self.topic}:{PARTITIONS}")
+        self.make_topic()
         self.processes = []
         self.ports = {}
         self.published = 0  # records; kcat has waited for each
+
+    def make_topic(self):
+        """The embedded broker makes topics when they are asked for."""
+        if self.kafka.folder:
+            self.kafka.topic(f"{self.topic}:{PARTITIONS}")
 
     # ---- dispatchers ----
 
@@ -293,10 +297,11 @@ class Road:
 class Servers:
     """What the tests of a class share."""
 
-    def __init__(self, environ, real_kafka=False, sandbox=()):
+    def __init__(self, environ, real_kafka=False, sandbox=(), **kafka):
+        """`kafka`: settings of the real one, brokers=3 included."""
         self.env = environ
         self.pg = environ.postgres()
-        self.kafka = environ.kafka() if real_kafka else environ.broker(["unused:1"])
+        self.kafka = environ.kafka(**kafka) if real_kafka else environ.broker(["unused:1"])
         self.sandbox = Sandbox(environ, *sandbox)
         folder = environ.folder / "business"
         folder.mkdir()

@@ -105,6 +105,11 @@ class Faults(SandboxTest):
         codes = [self.sandbox.send(plain())[0] for _ in range(8)]
         self.assertEqual(codes, [200, 200, 500, 200, 500, 200, 200, 200])
 
+    def test_an_error_may_have_the_code_0_and_has_131000_when_none_is_given(self):
+        for code, status in ((0, 401), (131000, 500)):
+            self.fault("error", **({"code": 0} if code == 0 else {}))
+            self.refused(plain(), code, status)
+
     def test_a_recipient_can_have_a_fault_of_its_own(self):
         self.sandbox.admin("config", {"recipients": [{"to": "+55 11 99999-0007", "what": "error", "code": 131026}]})
         for _ in range(3):
