@@ -61,7 +61,7 @@ static struct pr_lane_sender *entry_of(int32_t id) {
             return lane.senders.sender[i];
         }
     }
-    return NULL;
+    abort();
 }
 
 static int to_claim_of(int32_t sender) {
