@@ -49,7 +49,7 @@ OPTIONS = {"dispatch__in_flight": 100, "dispatch__claim_ahead": 50, "dispatch__l
            # Back soon after a fault, not after librdkafka's ten seconds and its minute.
            "kafka__reconnect.backoff.max.ms": 1000, "kafka__socket.timeout.ms": 6000}
 KAFKA = {"auto_create_topics_enable": "true", "num_partitions": PARTITIONS, "group_min_session_timeout_ms": 1000,
-         "broker_session_timeout_ms": 3000, "broker_heartbeat_interval_ms": 500}
+         "broker_session_timeout_ms": 6000, "broker_heartbeat_interval_ms": 1000}
 
 
 @dataclasses.dataclass

@@ -207,7 +207,7 @@ revive() {
     [[ -d $kafka/$1 ]] || die "$1: no such broker"
     is_running "$kafka/$1/pid" "$kafka/$1/server.properties" && return 0
     launch "$1"
-    wait_until 60 brokers_seen "$(wc -l <"$kafka/bootstrap")" || die "broker $1 did not come back: $(tail -n 3 "$kafka/$1/log")"
+    wait_until 120 brokers_seen "$(wc -l <"$kafka/bootstrap")" || die "broker $1 did not come back: $(tail -n 3 "$kafka/$1/log")"
 }
 
 # create_topic NAME:PARTITIONS[,CONFIG=VALUE…]
