@@ -128,6 +128,21 @@ begin
     end loop;
 end $$;
 
+-- Others took a message for perhaps sent while its owner was frozen; the owner, awake again, says that it never was. It waits no longer, unless somebody
+-- has claimed it since. A resend stays unknown: what came before it may have been sent.
+create or replace function postrider.not_sent_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid, p_gen int)
+    returns void language plpgsql volatile
+    set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+begin
+    update postrider.message m set state = 3, reason = 'unclaimed'
+    where m.tenant = p_tenant and m.day = p_day and m.id = p_id and m.gen = p_gen + 1 and m.state = 4 and m.resends = 0
+      and m.owner = p_owner and m.epoch = p_epoch;
+    if found then
+        update postrider.deferred d set due = postrider.clock(), reason = 'unclaimed'
+        where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen + 1;
+    end if;
+end $$;
+
 -- Claimed and not handed to curl: gen kept, taken mark cleared, no offset settled. A resend is again what it was.
 create or replace function postrider.unclaim_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[])
     returns void language plpgsql volatile
@@ -140,6 +155,9 @@ begin
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i] and m.gen = p_gen[i] and m.state = 1
           and m.owner = p_owner and m.epoch = p_epoch
         returning m.resends into v_resends;
+        if not found then
+            perform postrider.not_sent_v1(p_tenant, p_day, p_owner, p_epoch, p_id[i], p_gen[i]);
+        end if;
         if v_resends > 0 then
             update postrider.message m
             set state = b.state, resends = m.resends - (b.state = 4)::int::smallint, reason = case b.state when 4 then 'unknown' else m.reason end

@@ -22,7 +22,8 @@ def freeze(f, fault, moment, seconds=FROZEN_S):
             f.wait_wire(100)
             moment(victim)
             open_then = f.wire()
-            f.allow(max(open_then, f.bound()))  # past its lease it is dead to the others: what it claimed and did not send is unknown as well
+            # Past its lease it is dead to the others, and all that it claimed unknown; awake, it says what it never sent. What was resent by then is not.
+            f.allow(max(open_then, f.bound()) if seconds == RESENT_S else open_then)
             time.sleep(seconds)
         f.wake(victim)
         f.settle()

@@ -105,7 +105,7 @@ class Field(road.Road):
             done = subprocess.run(["kcat", "-b", broker, "-L", "-t", self.topic], capture_output=True, text=True, timeout=30, check=False)
             return f"with {PARTITIONS} partitions" in done.stdout and "leader -1" not in done.stdout
         for broker in self.kafka.bootstrap.split(","):
-            env.wait_until(lambda b=broker: is_there(b), 30, f"topic {self.topic}", every=0.1)
+            env.wait_until(lambda b=broker: is_there(b), 90, f"topic {self.topic}", every=0.1)
 
     def config(self, **settings):
         self.sandbox.config(**settings)
@@ -128,7 +128,7 @@ class Field(road.Road):
         def shared():
             last = [re.findall(r"event=assigned partitions=(\d+)", process.output())[-1:] for process in self.processes[-2:]]
             return all(last) and sum(int(n) for (n,) in last) == PARTITIONS and all(int(n) > 0 for (n,) in last)
-        env.wait_until(shared, 30, "two dispatchers share the partitions")
+        env.wait_until(shared, 90, "two dispatchers share the partitions")
 
     def bound(self, **options):
         """What --check-config says that one crash leaves at most."""
@@ -148,7 +148,7 @@ class Field(road.Road):
             self.publish(made, partition=partition)
             self.events.update(one["subject"] for one in made)
 
-    def load_while(self, process, part=60, seconds=30, **more):
+    def load_while(self, process, part=60, seconds=90, **more):
         """Events, a part at a time while `process` lives, so that there are records to fetch while requests are on the wire."""
         ends = time.monotonic() + seconds
         while process.is_running() and time.monotonic() < ends:
@@ -181,7 +181,7 @@ class Field(road.Road):
         """Requests that the platform has read and not answered."""
         return self.sandbox.stats()["open"]
 
-    def wait_wire(self, least=LEAST, seconds=20):
+    def wait_wire(self, least=LEAST, seconds=60):
         env.wait_until(lambda: self.wire() >= least, seconds, f"{least} requests on the wire", every=0.005)
         return self.wire()
 
@@ -192,7 +192,7 @@ class Field(road.Road):
         self.kills += wire >= LEAST
         return wire >= LEAST
 
-    def fallen(self, process, seconds=20, least=LEAST):
+    def fallen(self, process, seconds=90, least=LEAST):
         """Waits for a dispatcher that kills itself at a fault point. Returns the requests that it had on the wire; it counts with `least` of them."""
         process.expected.add(-signal.SIGKILL)
         try:
@@ -205,7 +205,7 @@ class Field(road.Road):
         self.kills += int(said[1]) >= least
         return int(said[1])
 
-    def frozen(self, process, seconds=20):
+    def frozen(self, process, seconds=60):
         """Waits until a dispatcher has stopped itself at a fault point, or was stopped. Returns the requests it had on the wire, 0 if it does not say."""
         stat = pathlib.Path(f"/proc/{process.pid}/stat")
         env.wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", seconds, f"{process.name} is stopped", every=0.005)
@@ -254,7 +254,7 @@ class Field(road.Road):
         return self.count("select count(*) from postrider.deferred where reason <> 'unknown' and not is_asleep "
                           "and due <= postrider.clock() + interval '30 s'")
 
-    def settle(self, seconds=60):
+    def settle(self, seconds=120):
         """Until every record has a fate, nothing is claimed, overdue or soon to come back, and lag is 0."""
         end = sum(self.kafka.end_offsets(self.topic, PARTITIONS))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """Three days of an injected clock, three dispatchers, one messaging limit: what the platform took, counted again from its own record.
 
-60,000 messages in the short form, five million with --full. People overlap: two thirds write all the time, the rest now and then, so that the limit
+24,000 messages in the short form, five million with --full. People overlap: two thirds write all the time, the rest now and then, so that the limit
 binds and there are hits again; some answers are failures, slow, or never come; the limit is raised and lowered on the way.
 """
 
@@ -19,7 +19,7 @@ import road  # noqa: E402
 from road import env  # noqa: E402
 
 FULL = bool(os.environ.get("PR_FULL"))
-MESSAGES = int(os.environ.get("PR_QUOTA_MESSAGES", 5_000_000 if FULL else 60_000))
+MESSAGES = int(os.environ.get("PR_QUOTA_MESSAGES", 5_000_000 if FULL else 24_000))
 STEPS = 144 if FULL else 24
 STEP_MS = 72 * 3600 * 1000 // STEPS
 PEOPLE = max(MESSAGES // 33, 600)

@@ -177,6 +177,36 @@ class Unclaim(ledger.Case):
         self.a.unclaim((1, 0))
         self.assertEqual((self.state(1), self.message(1)["owner"]), (CLAIMED, self.b.owner))
 
+    def taken_over(self):
+        """Frozen with a claim that it did not hand over; another one meets the record and calls it unknown."""
+        self.a.claim([Job(1)])
+        self.a.die()
+        self.assertEqual(self.b.park(Park(1, state=UNKNOWN, orphan=True, reason="unknown", wait_ms=120_000)), [1])
+
+    def test_what_others_called_unknown_goes_on_when_its_owner_says_that_it_was_not_sent(self):
+        self.taken_over()
+        self.assertEqual(self.due(), [])
+        self.a.unclaim((1, 0))
+        self.assertEqual((self.state(1), self.message(1)["reason"], self.message(1)["gen"]), (DEFERRED, "unclaimed", 1))
+        self.assertEqual(self.due(), [1])
+        self.assertEqual(self.b.verdict(Job(1, gen=1)), "send")
+
+    def test_what_others_called_unknown_stays_so_for_anybody_else(self):
+        self.taken_over()
+        self.b.unclaim((1, 0))
+        self.a.unclaim((1, 1))
+        self.assertEqual((self.state(1), self.due()), (UNKNOWN, []))
+
+    def test_what_was_resent_meanwhile_is_not_let_go_again(self):
+        self.taken_over()
+        self.receipts_arrive()
+        self.assertEqual(self.b.verdict(Job(1, gen=1)), "send")
+        self.a.unclaim((1, 0))
+        self.assertEqual((self.state(1), self.message(1)["owner"]), (CLAIMED, self.b.owner))
+        self.b.park(Park(1, gen=1, state=UNKNOWN, reason="unknown", wait_ms=120_000))
+        self.b.unclaim((1, 1))
+        self.assertEqual(self.state(1), UNKNOWN)
+
     def test_only_the_owner_may(self):
         self.a.claim([Job(1)])
         self.a.park(Park(1, wait_ms=0))
