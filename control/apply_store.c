@@ -160,7 +160,7 @@ static void name_policy(const struct pr_catalog_policy *p, struct pr_buf *name, 
 
 static bool store_policy(struct store *s, const struct pr_catalog_business *b, enum pr_category category) {
     const struct pr_catalog_policy *p = &b->policy[category];
-    char n[64], seconds[64], quiet[2][8], number[8];
+    char n[64], seconds[64], quiet[2][8], number[12];
     struct pr_buf name;
     pr_buf_init(&name, 256);
     pr_buf_put_span(&name, pr_span_of(pr_category_name(category)));
@@ -182,7 +182,7 @@ static bool store_policy(struct store *s, const struct pr_catalog_business *b, e
 
 /* A category of which the file says nothing has no caps and no quiet hours, whatever an earlier file said. */
 static bool remove_policy(struct store *s, const struct pr_catalog_business *b, enum pr_category category) {
-    char number[8];
+    char number[12];
     (void)snprintf(number, sizeof(number), "%d", (int)category);
     const char *const values[] = {s->tenant, number};
     PGresult *r = pr_db_query(
