@@ -179,7 +179,8 @@ class Journal(road.RoadCase):
         r.settled(60)
         self.assertIn("event=lease_lost", first.output())
         self.assertRegex(first.output(), r"event=journal name=d1 epoch=1 ")
-        self.assertEqual(set(r.fates()) - {"unknown"}, {"sent"})
+        # Those answers may open the sender's breaker: what it put off goes out behind its probe.
+        env.wait_until(lambda: set(r.fates()) <= {"sent", "unknown"}, 90, "all are sent or unknown")
         self.assertLessEqual(r.fates().get("unknown", 0), 24)  # answers that were cut by the provider's time-out while it was frozen
         r.check(self)
 
