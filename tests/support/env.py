@@ -54,14 +54,14 @@ def program(name):
 
 
 def wait_until(condition, seconds=15.0, what="the condition", every=0.02):
-    """Calls `condition` until it returns something true, and returns that; AssertionError with `what` after `seconds`."""
+    """Calls `condition` until it returns something true, and returns that; AssertionError with `what`, or what it returns, after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -117,7 +117,7 @@ class Process:
             if not self.is_running():
                 raise AssertionError(f"{self.name} ended with {self.popen.returncode} before it said {text!r}:\n{self.output()[-2000:]}")
             return False
-        wait_until(seen, seconds, f"{self.name} says {text!r}; it said:\n{self.output()[-2000:]}")
+        wait_until(seen, seconds, lambda: f"{self.name} says {text!r}; it said:\n{self.output()[-2000:]}")
 
     def signal(self, number):
         """Sends a signal; after SIGKILL waits for the end, which is then an expected one."""
