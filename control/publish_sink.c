@@ -42,7 +42,7 @@ void pr_sink_free(struct pr_sink *sink) {
 }
 
 bool pr_sink_has_room(const struct pr_sink *sink) {
-    return pr_tracker_has_room(&sink->tracker);
+    return pr_tracker_has_room(&sink->tracker, sink->tracker.end); /* no line is left out */
 }
 
 void pr_sink_skip(struct pr_sink *sink, int64_t line) {

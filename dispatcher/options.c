@@ -132,7 +132,9 @@ static const struct pr_conf_row rows[] = {
      .min = 16,
      .max = 65536,
      .unit = "records a partition",
-     .help = "Records of a partition that may be in work; when it is full, no more are read from it."},
+     .help =
+         "Records of a partition that may be in work; when it is full, no more are read from it. One that takes long "
+         "holds back its own offset, and 64 times as many records behind it go on."},
     {.name = "dispatch.in_flight",
      .type = PR_CONF_INT,
      .offset = AT(dispatch.in_flight),

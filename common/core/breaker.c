@@ -29,6 +29,8 @@ void pr_breaker_counts(const struct pr_breaker *breaker, uint32_t *bad, uint32_t
         *bad += breaker->bad[i];
         *all += breaker->good[i] + breaker->bad[i];
     }
+    if (breaker->row > *bad)
+        *bad = *all = breaker->row;
 }
 
 static void open_for(struct pr_breaker *breaker, int64_t rest_ns, int64_t now_ns) {
@@ -42,6 +44,7 @@ static void close_at(struct pr_breaker *breaker, int64_t since_ns) {
     breaker->state = PR_BREAKER_CLOSED;
     breaker->is_stopped = false;
     breaker->since_ns = since_ns;
+    breaker->row = 0;
     forget(breaker);
 }
 
@@ -79,20 +82,34 @@ static enum pr_breaker_change probed(struct pr_breaker *breaker, enum pr_mark ma
     return PR_BREAKER_SAME;
 }
 
+static void count(struct pr_breaker *breaker, enum pr_mark mark, int64_t now_ns) {
+    slide(breaker, now_ns / second_ns);
+    uint32_t *n = mark == PR_MARK_BAD ? breaker->bad : breaker->good;
+    n[breaker->second % PR_BREAKER_WINDOW_S]++;
+    if (mark == PR_MARK_GOOD) {
+        breaker->row = 0;
+    } else if (breaker->row++ == 0) {
+        breaker->row_ns = now_ns;
+    }
+}
+
+static bool is_broken(const struct pr_breaker *breaker, int64_t now_ns) {
+    uint32_t bad, all;
+    pr_breaker_counts(breaker, &bad, &all);
+    bool is_long = breaker->row >= PR_BREAKER_ROW && now_ns - breaker->row_ns >= PR_BREAKER_WINDOW_S * second_ns;
+    return is_long || (all >= PR_BREAKER_LEAST && bad >= all - bad);
+}
+
 enum pr_breaker_change pr_breaker_mark(struct pr_breaker *breaker, enum pr_mark mark, int64_t started_ns,
                                        int64_t now_ns) {
-    uint32_t bad, all;
     if (started_ns < breaker->since_ns || breaker->state == PR_BREAKER_OPEN)
         return PR_BREAKER_SAME;
     if (breaker->state == PR_BREAKER_PROBING)
         return probed(breaker, mark, started_ns, now_ns);
     if (mark == PR_MARK_NONE)
         return PR_BREAKER_SAME;
-    slide(breaker, now_ns / second_ns);
-    uint32_t *count = mark == PR_MARK_BAD ? breaker->bad : breaker->good;
-    count[breaker->second % PR_BREAKER_WINDOW_S]++;
-    pr_breaker_counts(breaker, &bad, &all);
-    if (mark == PR_MARK_GOOD || all < PR_BREAKER_LEAST || bad < all - bad)
+    count(breaker, mark, now_ns);
+    if (mark == PR_MARK_GOOD || !is_broken(breaker, now_ns))
         return PR_BREAKER_SAME;
     open_for(breaker, PR_BREAKER_REST_NS, now_ns);
     return PR_BREAKER_OPENED;

@@ -16,8 +16,11 @@ enum pr_mark { PR_MARK_GOOD, PR_MARK_BAD, PR_MARK_NONE };
 
 enum pr_breaker_change { PR_BREAKER_SAME, PR_BREAKER_OPENED, PR_BREAKER_REOPENED, PR_BREAKER_RECOVERED };
 
-/* It opens when at least LEAST answers of the last WINDOW seconds said something and half of them or more were bad. */
-enum { PR_BREAKER_WINDOW_S = 10, PR_BREAKER_LEAST = 20 };
+/*
+ * It opens when at least LEAST answers of the last WINDOW seconds said something and half of them or more were bad; or, where so many never come (a slow
+ * sender, few places on the wire, requests that hang), when the last ROW of them or more were all bad over at least WINDOW seconds.
+ */
+enum { PR_BREAKER_WINDOW_S = 10, PR_BREAKER_LEAST = 20, PR_BREAKER_ROW = 5 };
 
 /* It rests 5 s, then twice as long after each probe that failed, at most a minute. */
 #define PR_BREAKER_REST_NS (INT64_C(5) * 1000000000)
@@ -35,6 +38,8 @@ struct pr_breaker {
     int64_t rest_ns;
     int64_t second; /* the newest of the window */
     uint32_t good[PR_BREAKER_WINDOW_S], bad[PR_BREAKER_WINDOW_S];
+    uint32_t row;   /* bad answers since the last good one */
+    int64_t row_ns; /* the first of them */
 };
 
 /* Whether a request could pass now. */
@@ -59,7 +64,7 @@ bool pr_breaker_stop(struct pr_breaker *breaker, int64_t started_ns, int64_t now
 /* Closes it: whoever knows that it is cured. True when it was not closed. */
 bool pr_breaker_clear(struct pr_breaker *breaker, int64_t now_ns);
 
-/* Of the window as it stands. */
+/* Of the window as it stands, or of a row of bad ones that began before it. */
 void pr_breaker_counts(const struct pr_breaker *breaker, uint32_t *bad, uint32_t *all);
 
 #endif

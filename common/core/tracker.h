@@ -9,25 +9,31 @@
 #include <stdint.h>
 
 /*
- * A ring of delivered offsets in order of delivery (transaction markers leave gaps between them). One thread. The memory is one
- * allocation at init; nothing grows afterwards.
+ * How far the newest delivered offset may be from the front, in windows: a record that takes half a minute (a hanging request, a person's turn) then
+ * holds back its own offset and not the records behind it. A bit an offset: 8 KiB for a window of 1,024.
+ */
+enum { PR_TRACKER_SPAN = 64 };
+
+/*
+ * A ring of bits, one an offset from the front on; offsets that were never delivered (transaction markers) count as settled. One thread. The memory is
+ * one allocation at init; nothing grows afterwards.
  */
 struct pr_tracker {
-    int64_t *offset; /* capacity entries, delivered offsets */
-    uint8_t *done;   /* capacity entries */
-    uint32_t capacity;
-    uint32_t head;  /* oldest not yet passed */
-    uint32_t count; /* entries between head and the newest */
-    uint32_t open;  /* those of them not yet settled */
-    int64_t next;   /* offset to commit (last settled + 1), or -1 while nothing settled: then nothing is committed */
+    uint64_t *done;  /* bit of an offset: offset % span */
+    uint32_t window; /* most that may be open */
+    uint32_t span;   /* bits, a power of two */
+    uint32_t open;   /* delivered and not settled */
+    int64_t front;   /* everything below is settled; an open one when any is */
+    int64_t end;     /* one beyond the newest delivered */
+    int64_t next;    /* offset to commit, or -1 while nothing settled: then nothing is committed */
 };
 
-/* `capacity` deliveries at most between the front and the newest. False when it is 0 or malloc refused; free is then harmless. */
-bool pr_tracker_init(struct pr_tracker *tracker, uint32_t capacity) PR_MUST_CHECK;
+/* `window` deliveries open at most, 1 to 2^24. False when it is 0 or malloc refused; free is then harmless. */
+bool pr_tracker_init(struct pr_tracker *tracker, uint32_t window) PR_MUST_CHECK;
 void pr_tracker_free(struct pr_tracker *tracker);
 
-/* Whether the window has room for one more delivery. */
-bool pr_tracker_has_room(const struct pr_tracker *tracker);
+/* Whether this offset, the next one read, may be delivered. */
+bool pr_tracker_has_room(const struct pr_tracker *tracker, int64_t offset);
 
 /* Notes a delivery; offsets must rise (asserted). The caller checked for room. Returns the slot to settle it by. */
 uint32_t pr_tracker_deliver(struct pr_tracker *tracker, int64_t offset);

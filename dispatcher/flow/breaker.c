@@ -74,7 +74,7 @@ void pr_breakers_unpass(struct pr_breakers *breakers, int32_t id, int64_t starte
 
 /* Reasons are of one time of trouble: those of an earlier one are forgotten. */
 static void count_reason(struct pr_breaker_entry *entry, const char *reason, int64_t now_ns) {
-    if (now_ns - entry->bad_ns > PR_BREAKER_WINDOW_S * INT64_C(1000000000)) {
+    if (entry->breaker.row == 0 && now_ns - entry->bad_ns > PR_BREAKER_WINDOW_S * INT64_C(1000000000)) {
         memset(entry->reasons, 0, sizeof(entry->reasons));
     }
     entry->bad_ns = now_ns;

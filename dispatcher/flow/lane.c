@@ -143,6 +143,11 @@ bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
     return lane->cost < (is_returning ? most : most / 4 * 3);
 }
 
+bool pr_part_may_take(const struct pr_part *part) {
+    return !part->is_revoked && part->backlog_n > 0 &&
+           pr_tracker_has_room(&part->tracker, part->backlog[part->backlog_head]->offset);
+}
+
 bool pr_lane_is_empty(const struct pr_lane *lane) {
     for (int i = 0; i < PR_JOB_STATES; i++) {
         if (lane->jobs.n[i] > 0) {
@@ -169,8 +174,7 @@ static bool has_work_left(const struct pr_lane *lane) {
     }
     const struct pr_part *part = NULL;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        bool is_stopped = part->is_revoked || lane->is_stopped_by_dead || !pr_lane_has_memory(lane, false);
-        if (!is_stopped && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker)) {
+        if (pr_part_may_take(part) && !lane->is_stopped_by_dead && pr_lane_has_memory(lane, false)) {
             return true;
         }
     }

@@ -146,6 +146,9 @@ void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
 bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done,
                   void *arg) PR_MUST_CHECK;
 
+/* Whether the next record of the backlog fits into the partition's window. */
+bool pr_part_may_take(const struct pr_part *part);
+
 /* Puts a job into SETTLING with what is to be written (enum pr_job_write, 0: nothing); what comes after is `next`. The job must be on no queue. */
 void pr_lane_settle(struct pr_lane *lane, struct pr_job *job, unsigned writes, enum pr_job_next next);
 

@@ -265,8 +265,8 @@ static void fill_windows(struct pr_lane *lane) {
     struct pr_part *part = NULL;
     int taken = 0;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        while (taken < TURN_MAX && !part->is_revoked && part->backlog_n > 0 && pr_tracker_has_room(&part->tracker) &&
-               !is_stopped_by_dead(lane) && pr_lane_has_memory(lane, false) && take_one(lane, part)) {
+        while (taken < TURN_MAX && pr_part_may_take(part) && !is_stopped_by_dead(lane) &&
+               pr_lane_has_memory(lane, false) && take_one(lane, part)) {
             taken++;
         }
     }

@@ -4,6 +4,7 @@
 import collections
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -63,6 +64,23 @@ class Backpressure(road.RoadCase):
         self.assertEqual(self.fetched(d), {HELD: held, FREE: free}, "each record was fetched once")
         self.assertEqual(r.fates(), {"sent": held + free - WINDOW, "unknown": WINDOW})
         env.wait_until(lambda: r.metric("postrider_lag") == 0, 10, "no lag")
+        r.check(self)
+
+    def test_one_that_hangs_holds_back_its_own_offset_and_no_record_behind_it(self):
+        r, n = self.road, 20 * WINDOW
+        r.people(n)
+        r.sandbox.fault("hang_before", match={"to": address(0)}, times=1)
+        self.publish(0, n, HELD)
+        first = r.dispatcher("d1", **TIGHT)
+        env.wait_until(lambda: self.sent() == n - 1, 40, "all behind it are sent")
+        self.assertEqual(r.sandbox.stats()["open"], 1)
+        env.wait_until(lambda: r.metric("postrider_lag") == n, 10, "its offset, the first, is not committed")
+        first.signal(signal.SIGKILL)
+        self.release()
+        r.dispatcher("d2", **TIGHT)  # reads them all again
+        r.settled(60, deferred=1)
+        self.assertEqual(r.fates(), {"sent": n - 1, "unknown": 1})
+        self.assertEqual(r.metric("postrider_records_total", "d2"), n)
         r.check(self)
 
     def test_a_rebalance_while_a_partition_is_full_loses_nothing(self):

@@ -113,7 +113,7 @@ class Senders(road.RoadCase):
         self.second_sender()
         r.people(150)
         r.sandbox.fault("503_before", match={"phone_number_id": OTHER}, times=0)
-        process = r.dispatcher(dispatch__in_flight=100)
+        process = r.dispatcher(dispatch__in_flight=20)
         r.publish([event(n, "promo.sent") for n in range(150)])
         process.wait_for("event=breaker_open kind=sender name=aurora/other", 30)
         r.publish([event(n) for n in range(150)])

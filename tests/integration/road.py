@@ -92,6 +92,10 @@ class Sandbox:
         self.port, self.admin_port = (int(f.read_text()) for f in files)
 
     def admin(self, path, body=None, method=None):
+        return self._ask(path, body, method)[0]
+
+    def _ask(self, path, body=None, method=None):
+        """(text, headers)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
         data = None if body is None else json.dumps(body)
         connection.request(method or ("GET" if body is None else "POST"), f"/_sandbox/{path}", data)
@@ -100,15 +104,19 @@ class Sandbox:
         connection.close()
         if answer.status != 200:
             raise AssertionError(f"sandbox {path}: {answer.status} {text!r}")
-        return text
+        return text, answer.headers
 
     def stats(self):
         return json.loads(self.admin("stats"))
 
     def record(self):
+        """All of it; AssertionError when the sandbox no longer has the beginning (--record-memory)."""
         lines = []
         while True:
-            page = [json.loads(line) for line in self.admin(f"record?since={lines[-1]['seq'] if lines else 0}&limit=100000").splitlines()]
+            text, headers = self._ask(f"record?since={lines[-1]['seq'] if lines else 0}&limit=100000")
+            if headers["X-Sandbox-Complete"] != "true":
+                raise AssertionError("the sandbox's record is not whole any more: give it more --record-memory")
+            page = [json.loads(line) for line in text.splitlines()]
             lines += page
             if len(page) < 100000:
                 return lines

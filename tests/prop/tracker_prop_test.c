@@ -24,7 +24,7 @@ static uint64_t below(uint64_t n) {
     return next_random() % n;
 }
 
-enum { STEPS = 100000, CAPACITY = 37 };
+enum { STEPS = 200000, WINDOW = 37 };
 
 /* Everything ever delivered, in order; the front is found by walking from the start of what it has not passed. */
 struct model {
@@ -34,12 +34,16 @@ struct model {
         bool is_settled;
     } all[STEPS];
     size_t n, front;
+    int64_t next;
 };
 
-static int64_t model_next(struct model *model) {
+/* After something settled: the oldest that is open, or one beyond the newest. */
+static void model_move(struct model *model) {
+    size_t before = model->front;
     while (model->front < model->n && model->all[model->front].is_settled)
         model->front++;
-    return model->front == 0 ? -1 : model->all[model->front - 1].offset + 1;
+    if (model->front > before)
+        model->next = model->front < model->n ? model->all[model->front].offset : model->all[model->n - 1].offset + 1;
 }
 
 static size_t model_open(const struct model *model) {
@@ -49,24 +53,36 @@ static size_t model_open(const struct model *model) {
     return open;
 }
 
-static void deliver(struct pr_tracker *tracker, struct model *model, int64_t *offset) {
-    *offset += 1 + (int64_t)(below(10) == 0 ? below(5) : 0); /* now and then a gap */
-    uint32_t slot = pr_tracker_deliver(tracker, *offset);
+static bool model_has_room(const struct model *model, const struct pr_tracker *tracker, int64_t offset) {
+    size_t open = model_open(model);
+    return open == 0 || (open < WINDOW && offset - model->all[model->front].offset < tracker->span);
+}
+
+static void deliver(struct pr_tracker *tracker, struct model *model, int64_t offset) {
+    uint32_t slot = pr_tracker_deliver(tracker, offset);
     for (size_t i = model->front; i < model->n; i++)
-        assert_int_not_equal(model->all[i].slot, slot);
-    model->all[model->n].offset = *offset;
+        assert_true(model->all[i].is_settled || model->all[i].slot != slot);
+    model->all[model->n].offset = offset;
     model->all[model->n].slot = slot;
     model->n++;
 }
 
-static void settle(struct pr_tracker *tracker, struct model *model) {
-    size_t at = model->front + below(model->n - model->front);
-    if (model->all[at].is_settled)
-        return;
-    int64_t before = model_next(model);
+/* Any that is open; when `is_stuck`, the oldest only when it is the last. */
+static size_t choose(const struct model *model, bool is_stuck) {
+    bool has_others = model_open(model) > 1;
+    size_t at = is_stuck || !has_others ? model->front : model->front + below(model->n - model->front);
+    while (has_others && (model->all[at].is_settled || (is_stuck && at == model->front)))
+        at = model->front + below(model->n - model->front);
+    return at;
+}
+
+static void settle(struct pr_tracker *tracker, struct model *model, bool is_stuck) {
+    size_t at = choose(model, is_stuck);
+    int64_t before = model->next;
     model->all[at].is_settled = true;
+    model_move(model);
     bool has_moved = pr_tracker_settle(tracker, model->all[at].slot);
-    assert_int_equal(has_moved, model_next(model) != before);
+    assert_int_equal(has_moved, model->next != before);
 }
 
 static void the_tracker_agrees_with_a_plain_list(void **state) {
@@ -74,20 +90,28 @@ static void the_tracker_agrees_with_a_plain_list(void **state) {
     static struct model model;
     struct pr_tracker tracker;
     int64_t offset = 1000;
+    size_t full = 0;
     random_state = 20261120;
-    assert_true(pr_tracker_init(&tracker, CAPACITY));
+    model.next = -1;
+    assert_true(pr_tracker_init(&tracker, WINDOW));
     for (int step = 0; step < STEPS; step++) {
         /* Phases that fill and phases that drain, so that both ends of the window are visited. */
         bool wants_delivery = below(100) < (step / 500 % 2 ? 70U : 30U);
-        assert_int_equal(pr_tracker_has_room(&tracker), model.n - model.front < CAPACITY);
-        if (wants_delivery && pr_tracker_has_room(&tracker))
-            deliver(&tracker, &model, &offset);
-        else if (model.front < model.n)
-            settle(&tracker, &model);
-        assert_int_equal(tracker.next, model_next(&model));
+        bool has_room = model_has_room(&model, &tracker, offset);
+        assert_int_equal(pr_tracker_has_room(&tracker, offset), has_room);
+        full += !has_room && model_open(&model) < WINDOW;
+        if (wants_delivery && has_room) {
+            deliver(&tracker, &model, offset);
+            offset += 1 + (int64_t)(below(10) == 0 ? below(5) : 0); /* now and then a gap */
+            offset += below(1000) == 0 ? 2 * tracker.span : 0;
+        } else if (model.front < model.n) {
+            settle(&tracker, &model, step / 20000 % 2 == 1);
+        }
+        assert_int_equal(tracker.next, model.next);
         assert_int_equal(pr_tracker_open(&tracker), model_open(&model));
     }
     assert_true(model.n > STEPS / 4);
+    assert_true(full > 100); /* times that the ring was the limit, and not the window */
     pr_tracker_free(&tracker);
 }
 

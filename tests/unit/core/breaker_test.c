@@ -82,8 +82,41 @@ static void answers_count_for_ten_seconds(void **state) {
     assert_int_equal(marks(1, PR_MARK_BAD, start + 9 * SECOND), PR_BREAKER_OPENED);
     set_up(NULL);
     marks(10, PR_MARK_BAD, start);
-    assert_int_equal(marks(19, PR_MARK_BAD, start + 10 * SECOND), PR_BREAKER_SAME);
+    marks(1, PR_MARK_GOOD, start + 10 * SECOND); /* no row */
+    assert_int_equal(marks(18, PR_MARK_BAD, start + 10 * SECOND), PR_BREAKER_SAME);
     assert_int_equal(marks(1, PR_MARK_BAD, start + 10 * SECOND), PR_BREAKER_OPENED);
+}
+
+static void it_opens_at_five_in_a_row_over_ten_seconds_however_few_they_are(void **state) {
+    (void)state;
+    assert_int_equal(marks(1, PR_MARK_BAD, start), PR_BREAKER_SAME);
+    assert_int_equal(marks(10, PR_MARK_BAD, start + 10 * SECOND - 1), PR_BREAKER_SAME);
+    assert_int_equal(marks(1, PR_MARK_BAD, start + 10 * SECOND), PR_BREAKER_OPENED);
+    set_up(NULL);
+    for (int i = 0; i < PR_BREAKER_ROW - 1; i++) {
+        assert_int_equal(marks(1, PR_MARK_BAD, start + i * 60 * SECOND), PR_BREAKER_SAME);
+    }
+    assert_int_equal(marks(1, PR_MARK_BAD, start + 1000 * SECOND), PR_BREAKER_OPENED);
+}
+
+static void a_good_answer_ends_a_row_and_one_that_says_nothing_does_not(void **state) {
+    (void)state;
+    marks(4, PR_MARK_BAD, start);
+    marks(1, PR_MARK_GOOD, start + SECOND);
+    assert_int_equal(marks(4, PR_MARK_BAD, start + 20 * SECOND), PR_BREAKER_SAME);
+    assert_int_equal(marks(1, PR_MARK_BAD, start + 29 * SECOND), PR_BREAKER_SAME); /* five, but nine seconds */
+    marks(1, PR_MARK_NONE, start + 29 * SECOND);
+    assert_int_equal(marks(1, PR_MARK_BAD, start + 30 * SECOND), PR_BREAKER_OPENED);
+}
+
+static void a_row_begins_anew_when_it_closed(void **state) {
+    (void)state;
+    open_at(start);
+    assert_true(pr_breaker_pass(&breaker, start + 5 * SECOND));
+    assert_int_equal(pr_breaker_mark(&breaker, PR_MARK_GOOD, start + 5 * SECOND, start + 5 * SECOND),
+                     PR_BREAKER_RECOVERED);
+    assert_int_equal(marks(1, PR_MARK_BAD, start + 20 * SECOND), PR_BREAKER_SAME);
+    assert_int_equal(marks(4, PR_MARK_BAD, start + 29 * SECOND), PR_BREAKER_SAME);
 }
 
 static void the_window_slides_by_seconds(void **state) {
@@ -91,8 +124,10 @@ static void the_window_slides_by_seconds(void **state) {
     (void)state;
     for (int i = 0; i < 30; i++) {
         marks(1, PR_MARK_BAD, start + i * SECOND);
+        marks(2, PR_MARK_GOOD, start + i * SECOND);
         pr_breaker_counts(&breaker, &bad, &all);
         assert_int_equal(bad, i < 10 ? i + 1 : 10);
+        assert_int_equal(all, 3 * bad);
     }
     marks(1, PR_MARK_BAD, start + 1000 * SECOND);
     pr_breaker_counts(&breaker, &bad, &all);
@@ -255,6 +290,9 @@ int main(void) {
         TEST(what_says_nothing_is_not_counted),
         TEST(a_good_answer_never_opens_it),
         TEST(answers_count_for_ten_seconds),
+        TEST(it_opens_at_five_in_a_row_over_ten_seconds_however_few_they_are),
+        TEST(a_good_answer_ends_a_row_and_one_that_says_nothing_does_not),
+        TEST(a_row_begins_anew_when_it_closed),
         TEST(the_window_slides_by_seconds),
         TEST(a_clock_a_little_behind_counts_in_the_newest_second),
         TEST(after_five_seconds_one_probe_passes_and_no_other),

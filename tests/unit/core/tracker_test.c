@@ -46,33 +46,68 @@ static void gaps_of_transaction_markers_do_not_hold_the_front(void **state) {
     assert_true(pr_tracker_init(&tracker, 4));
     uint32_t a = pr_tracker_deliver(&tracker, 10), b = pr_tracker_deliver(&tracker, 15);
     assert_true(pr_tracker_settle(&tracker, a));
-    assert_int_equal(tracker.next, 11);
+    assert_int_equal(tracker.next, 15); /* 11 to 14 never come */
     assert_true(pr_tracker_settle(&tracker, b));
     assert_int_equal(tracker.next, 16);
     pr_tracker_free(&tracker);
 }
 
-static void the_window_is_full_until_the_oldest_settles(void **state) {
+static void the_window_counts_what_is_open(void **state) {
     (void)state;
     struct pr_tracker tracker;
     assert_true(pr_tracker_init(&tracker, 2));
     uint32_t a = pr_tracker_deliver(&tracker, 1), b = pr_tracker_deliver(&tracker, 2);
-    assert_false(pr_tracker_has_room(&tracker));
+    assert_false(pr_tracker_has_room(&tracker, 3));
     pr_tracker_settle(&tracker, b);
-    assert_false(pr_tracker_has_room(&tracker));
+    assert_true(pr_tracker_has_room(&tracker, 3));
+    pr_tracker_deliver(&tracker, 3);
+    assert_false(pr_tracker_has_room(&tracker, 4));
     pr_tracker_settle(&tracker, a);
-    assert_true(pr_tracker_has_room(&tracker));
+    assert_true(pr_tracker_has_room(&tracker, 4));
+    assert_int_equal(tracker.next, 3);
+    pr_tracker_free(&tracker);
+}
+
+static void one_that_takes_long_holds_back_no_more_than_its_own_offset_for_sixty_four_windows(void **state) {
+    (void)state;
+    enum { SPAN = 2 * PR_TRACKER_SPAN };
+    struct pr_tracker tracker;
+    assert_true(pr_tracker_init(&tracker, 2));
+    uint32_t slow = pr_tracker_deliver(&tracker, 1000);
+    for (int64_t offset = 1001; offset < 1000 + SPAN; offset++) {
+        assert_true(pr_tracker_has_room(&tracker, offset));
+        assert_false(pr_tracker_settle(&tracker, pr_tracker_deliver(&tracker, offset)));
+    }
+    assert_false(pr_tracker_has_room(&tracker, 1000 + SPAN));
+    assert_int_equal(tracker.next, -1);
+    assert_true(pr_tracker_settle(&tracker, slow));
+    assert_int_equal(tracker.next, 1000 + SPAN);
+    assert_true(pr_tracker_has_room(&tracker, 1000 + SPAN));
+    pr_tracker_free(&tracker);
+}
+
+static void a_gap_wider_than_the_ring_waits_until_nothing_is_open(void **state) {
+    (void)state;
+    struct pr_tracker tracker;
+    assert_true(pr_tracker_init(&tracker, 1));
+    uint32_t a = pr_tracker_deliver(&tracker, 5);
+    assert_false(pr_tracker_has_room(&tracker, 1000000));
+    assert_true(pr_tracker_settle(&tracker, a));
+    assert_int_equal(tracker.next, 6);
+    assert_true(pr_tracker_has_room(&tracker, 1000000));
+    assert_true(pr_tracker_settle(&tracker, pr_tracker_deliver(&tracker, 1000000)));
+    assert_int_equal(tracker.next, 1000001);
     pr_tracker_free(&tracker);
 }
 
 static void the_ring_goes_round_and_round(void **state) {
     (void)state;
-    for (uint32_t capacity = 1; capacity <= 5; capacity++) {
+    for (uint32_t window = 1; window <= 5; window++) {
         struct pr_tracker tracker;
-        assert_true(pr_tracker_init(&tracker, capacity));
-        for (int64_t offset = 0; offset < 100; offset++) {
+        assert_true(pr_tracker_init(&tracker, window));
+        for (int64_t offset = 0; offset < 10 * (int64_t)tracker.span; offset++) {
             uint32_t slot = pr_tracker_deliver(&tracker, offset);
-            assert_true(slot < capacity);
+            assert_true(slot < tracker.span);
             assert_true(pr_tracker_settle(&tracker, slot));
             assert_int_equal(tracker.next, offset + 1);
         }
@@ -84,6 +119,8 @@ static void a_window_of_nothing_is_refused(void **state) {
     (void)state;
     struct pr_tracker tracker;
     assert_false(pr_tracker_init(&tracker, 0));
+    pr_tracker_free(&tracker);
+    assert_false(pr_tracker_init(&tracker, (1 << 24) + 1));
     pr_tracker_free(&tracker);
 }
 
@@ -112,11 +149,22 @@ static void settle_twice(struct pr_tracker *tracker) {
 
 static void settle_behind_the_front(struct pr_tracker *tracker) {
     pr_tracker_settle(tracker, pr_tracker_deliver(tracker, 1));
-    pr_tracker_settle(tracker, 0);
+    pr_tracker_deliver(tracker, 2);
+    pr_tracker_settle(tracker, 1);
 }
 
 static void settle_out_of_range(struct pr_tracker *tracker) {
+    pr_tracker_settle(tracker, tracker->span + pr_tracker_deliver(tracker, 1));
+}
+
+static void settle_what_was_not_delivered(struct pr_tracker *tracker) {
     pr_tracker_deliver(tracker, 1);
+    pr_tracker_settle(tracker, 2);
+}
+
+static void settle_a_gap(struct pr_tracker *tracker) {
+    pr_tracker_deliver(tracker, 1);
+    pr_tracker_deliver(tracker, 3);
     pr_tracker_settle(tracker, 2);
 }
 
@@ -135,6 +183,8 @@ static void misuse_stops_the_program_rather_than_commit_a_wrong_offset(void **st
     assert_true(aborts(settle_twice));
     assert_true(aborts(settle_behind_the_front));
     assert_true(aborts(settle_out_of_range));
+    assert_true(aborts(settle_what_was_not_delivered));
+    assert_true(aborts(settle_a_gap));
     assert_true(aborts(deliver_backwards));
     assert_true(aborts(deliver_into_a_full_window));
 }
@@ -144,7 +194,9 @@ int main(void) {
         cmocka_unit_test(nothing_is_committed_before_something_settled),
         cmocka_unit_test(the_front_waits_for_the_oldest),
         cmocka_unit_test(gaps_of_transaction_markers_do_not_hold_the_front),
-        cmocka_unit_test(the_window_is_full_until_the_oldest_settles),
+        cmocka_unit_test(the_window_counts_what_is_open),
+        cmocka_unit_test(one_that_takes_long_holds_back_no_more_than_its_own_offset_for_sixty_four_windows),
+        cmocka_unit_test(a_gap_wider_than_the_ring_waits_until_nothing_is_open),
         cmocka_unit_test(the_ring_goes_round_and_round),
         cmocka_unit_test(a_window_of_nothing_is_refused),
         cmocka_unit_test(misuse_stops_the_program_rather_than_commit_a_wrong_offset),

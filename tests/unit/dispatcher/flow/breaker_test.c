@@ -68,8 +68,20 @@ static void opening_is_reported_with_its_counts_and_reasons(void **state) {
 static void reasons_of_an_earlier_trouble_are_forgotten(void **state) {
     (void)state;
     mark(1, PR_MARK_BAD, "http_503", start);
+    mark(1, PR_MARK_GOOD, "accepted", start);
     open_at(1, start + 11 * second);
     assert_string_equal(report.reasons, "cut:20");
+}
+
+static void a_long_row_is_reported_whole(void **state) {
+    (void)state;
+    for (int i = 0; i < PR_BREAKER_ROW; i++) {
+        mark(1, PR_MARK_BAD, i == 0 ? "http_503" : "cut", start + i * 60 * second);
+    }
+    assert_int_equal(report.change, PR_BREAKER_OPENED);
+    assert_int_equal(report.bad, 5);
+    assert_int_equal(report.all, 5);
+    assert_string_equal(report.reasons, "http_503:1,cut:4");
 }
 
 static void more_reasons_than_there_is_room_for_are_counted_together(void **state) {
@@ -200,6 +212,7 @@ int main(void) {
         TEST(one_touches_no_other),
         TEST(opening_is_reported_with_its_counts_and_reasons),
         TEST(reasons_of_an_earlier_trouble_are_forgotten),
+        TEST(a_long_row_is_reported_whole),
         TEST(more_reasons_than_there_is_room_for_are_counted_together),
         TEST(recovery_is_reported_with_how_long_it_took),
         TEST(an_accepted_probe_ends_a_stop_and_says_that_it_was_one),
