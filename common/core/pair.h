@@ -9,7 +9,7 @@
  * The platform lets one message in 6 s go, and 45 at once. Ours is 20 at once and one in 6.12 s: a second process that knows nothing of the
  * first (after a rebalance or a crash) may start with a burst of its own, and 5 are left for clocks that differ.
  */
-enum { PR_PAIR_BURST = 20, PR_PAIR_STEP_US = 6120000, PR_PAIR_LANE_US = 30000000 };
+enum { PR_PAIR_BURST = 20, PR_PAIR_STEP_US = 6120000, PR_PAIR_LANE_US = 10000000 };
 
 /* All zero is a full bucket. Times are microseconds of the database's clock, which is the platform's in tests. */
 struct pr_pair {
@@ -34,7 +34,7 @@ enum pr_pair_answer { PR_PAIR_GO, PR_PAIR_WAIT, PR_PAIR_DEFER };
 
 /*
  * What a message does that has not been claimed: goes, waits in its lane until `*until_us` (if it may), or is deferred until then. While it waits,
- * those behind it wait too; so from 30 s without a pause on they are deferred, each by one step more than the one before.
+ * those behind it wait too; so from 10 s without a pause on they are deferred, each by one step more than the one before.
  */
 enum pr_pair_answer pr_pair_ask(struct pr_pair *pair, bool may_wait, int64_t now_us, int64_t *until_us);
 

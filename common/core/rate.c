@@ -17,22 +17,21 @@ static int64_t refill_nano(double per_s) {
     return nano > 0 ? nano : 1;
 }
 
+/* Whoever takes is a little late each time: with no more room than one message a slow bucket would lose that, some 4 % at 30 a second. */
 static void set_depth(struct pr_rate *rate, double per_s) {
     rate->per_s_nano = refill_nano(per_s);
-    rate->burst_nano = rate->per_s_nano / 50; /* 20 ms */
-    if (rate->burst_nano < message_nano)
-        rate->burst_nano = message_nano;
+    int64_t late = rate->per_s_nano / 100; /* 10 ms */
+    rate->burst_nano = late > message_nano ? 2 * late : message_nano + late;
 }
 
 /*
  * What `elapsed` ns refill, at most `room`. Quotient and rest of the rate are multiplied apart: `elapsed` is first cut to the
- * time in which a whole burst refills (20 ms, or one message's time for slow rates), so neither product passes 2^60.
+ * time in which a whole burst refills (20 ms, or one message's time and 10 ms for slow rates), so neither product passes 2^60.
  */
 static int64_t refill(const struct pr_rate *rate, int64_t elapsed, int64_t room) {
-    int64_t full_ns = second_ns / 50;
     int64_t one_ns = message_nano * second_ns / rate->per_s_nano;
-    if (one_ns > full_ns)
-        full_ns = one_ns;
+    int64_t late_ns = second_ns / 100;
+    int64_t full_ns = one_ns > late_ns ? one_ns + late_ns : 2 * late_ns;
     if (elapsed > full_ns)
         return room;
     int64_t tokens = elapsed * (rate->per_s_nano / second_ns) + elapsed * (rate->per_s_nano % second_ns) / second_ns;

@@ -8,7 +8,7 @@
 /* Tokens are counted in nano-messages, so that slow rates do not lose fractions. One thread at a time. */
 struct pr_rate {
     int64_t per_s_nano;  /* refill a second: rate * 1e9 * 98 / 100 */
-    int64_t burst_nano;  /* depth: 20 ms of the rate, at least one message */
+    int64_t burst_nano;  /* depth: 20 ms of the rate, at least one message and 10 ms */
     int64_t tokens_nano; /* may not exceed burst */
     int64_t at_ns;       /* monotonic time of the last refill */
 };

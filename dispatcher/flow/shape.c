@@ -39,6 +39,7 @@ bool pr_shapes_set(struct pr_shapes *shapes, const struct pr_shape_facts *facts)
         bool is_new = shapes->ids.n > before;
         if (is_new) {
             pr_ramp_init(&shape->ramp);
+            shape->weight = PR_SHARE_IDLE;
         }
         if (is_new || shape->facts.rate != facts->rate) {
             atomic_store(&shapes->is_asking, true);
@@ -68,14 +69,15 @@ static void set_bucket(struct pr_shape *shape, double share, int64_t now_ns) {
 }
 
 /* A message waits for us: whoever has not asked as one with messages asks now. */
-static void deny(struct pr_shapes *shapes, struct pr_shape *shape, int64_t now_ns) {
+static void deny(struct pr_shapes *shapes, struct pr_shape *shape, uint32_t waiting, int64_t now_ns) {
     if (shape->denied_ns == 0 || now_ns - shape->denied_ns >= waiting_ns) {
         atomic_store(&shapes->is_asking, true);
     }
     shape->denied_ns = now_ns;
+    shape->waiting = waiting;
 }
 
-bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, int64_t *wait_ns) {
+bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, int64_t now_ns, int64_t *wait_ns) {
     bool is_taken = false;
     *wait_ns = no_share_ns;
     pthread_mutex_lock(&shapes->lock);
@@ -91,7 +93,7 @@ bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, in
     if (is_taken) {
         shape->taken++;
     } else if (shape && now_ns >= shape->paused_until_ns) {
-        deny(shapes, shape, now_ns);
+        deny(shapes, shape, waiting, now_ns);
     }
     pthread_mutex_unlock(&shapes->lock);
     return is_taken;
@@ -175,9 +177,14 @@ bool pr_shapes_is_up(struct pr_shapes *shapes, int32_t sender, int64_t at_ns) {
 
 /* ---- shares ---- */
 
+static bool is_waiting(const struct pr_shape *shape, int64_t now_ns) {
+    return shape->denied_ns != 0 && now_ns - shape->denied_ns < waiting_ns;
+}
+
 /*
- * Waiting messages count one; otherwise twice what went lately, as a part of the rate: with one other process at full demand that is always enough
- * for what goes up to half of the rate.
+ * The part of the rate that would do. With messages waiting: for as many as went lately, and for those that wait within half a second; so whoever has
+ * twice the records has twice the share, and nothing stays unused with those who have fewer. Without: twice what went lately, which beside one other
+ * process at full demand is always enough for what goes up to half of the rate.
  */
 static double weigh(struct pr_shape *shape, int64_t now_ns) {
     int64_t since_ns = now_ns - shape->measured_ns;
@@ -187,9 +194,16 @@ static double weigh(struct pr_shape *shape, int64_t now_ns) {
         shape->measured_ns = now_ns;
         shape->taken = 0;
     }
-    bool is_waiting = shape->denied_ns != 0 && now_ns - shape->denied_ns < waiting_ns;
-    double weight = is_waiting ? 1 : 2 * shape->recent / shape->facts.rate;
-    return weight > 1 ? 1 : weight < PR_SHARE_IDLE ? PR_SHARE_IDLE : weight;
+    double more = is_waiting(shape, now_ns) ? 2.0 * shape->waiting : shape->recent;
+    double weight = (shape->recent + more) / shape->facts.rate;
+    shape->weight = weight > 1 ? 1 : weight < PR_SHARE_IDLE ? PR_SHARE_IDLE : weight;
+    return shape->weight;
+}
+
+/* What the weights give us once others have let go of it; `fair` is the same for a weight of 1. */
+static double due(const struct pr_shape *shape) {
+    double others = shape->fair > 0 ? shape->facts.rate / shape->fair - 1 : 0;
+    return shape->facts.rate * shape->weight / (shape->weight + others);
 }
 
 static int by_key(const void *a, const void *b) {
@@ -228,7 +242,6 @@ enum pr_granted pr_shapes_grant(struct pr_shapes *shapes, int32_t sender, double
         shape->share = share > most ? most : share;
         shape->fair = fair > most ? most : fair;
         shape->share_end_ns = end_boot_ns;
-        bool is_waiting = shape->denied_ns != 0 && now_ns - shape->denied_ns < waiting_ns;
         if (is_back) {
             start_at(shape, now_ns);
         }
@@ -237,7 +250,7 @@ enum pr_granted pr_shapes_grant(struct pr_shapes *shapes, int32_t sender, double
         }
         if (shape->share < was) {
             granted = PR_GRANTED_LESS;
-        } else if (is_waiting && shape->share < shape->fair * 0.99) {
+        } else if (is_waiting(shape, now_ns) && shape->share < due(shape) * 0.99) {
             granted = PR_GRANTED_TOO_LITTLE;
         }
     }

@@ -32,9 +32,11 @@ struct pr_shape {
     struct pr_ramp ramp;
     int64_t paused_until_ns; /* monotonic */
     int64_t denied_ns;       /* when a message last waited for us; 0: never */
+    uint32_t waiting;        /* messages that waited then */
     int64_t measured_ns;
     uint32_t taken; /* since measured_ns */
     double recent;  /* messages a second, lately */
+    double weight;  /* last asked with */
 };
 
 /* Any thread; a short lock around a few numbers. */
@@ -53,9 +55,9 @@ bool pr_shapes_set(struct pr_shapes *shapes, const struct pr_shape_facts *facts)
 
 /*
  * One message may go now; otherwise `wait_ns` says when to ask again. Without a valid share, by the clock read now and not by the turn's, it waits;
- * so does a sender that is not known.
+ * so does a sender that is not known. `waiting`: messages of this sender in the whole process, this one included, about; the share follows them.
  */
-bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, int64_t *wait_ns);
+bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, int64_t now_ns, int64_t *wait_ns);
 
 /* Whether the share is valid at this very moment: for what waited between its token and the wire. */
 bool pr_shapes_has_share(struct pr_shapes *shapes, int32_t sender);
@@ -84,7 +86,7 @@ bool pr_shapes_is_up(struct pr_shapes *shapes, int32_t sender, int64_t at_ns);
 struct pr_share_ask {
     int32_t tenant, sender;
     double using;  /* at most this from now on, until the answer says more */
-    double weight; /* 1: messages wait; less: what went lately would need less; PR_SHARE_IDLE at least */
+    double weight; /* the part of the rate that would do; PR_SHARE_IDLE to 1 */
 };
 #define PR_SHARE_IDLE 0.02
 

@@ -108,6 +108,12 @@ static bool may_go(struct pr_lane *lane, const struct pr_job *job) {
 
 enum step { STEP_WENT, STEP_TAKEN_BACK, STEP_BLOCKED };
 
+/* As if the other lanes had as much. */
+static uint32_t waiting(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
+    return (entry->line[PR_LINE_READY].all + entry->line[PR_LINE_GATED].all) *
+           (uint32_t)lane->process->opt->dispatch.lanes;
+}
+
 static enum step serve_one(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job,
                            struct curl_slist *headers) {
     int64_t wait_ns = 0;
@@ -120,7 +126,7 @@ static enum step serve_one(struct pr_lane *lane, struct pr_lane_sender *entry, s
         pr_lane_take_back(lane, job, PR_NEXT_GATE);
         return STEP_TAKEN_BACK;
     }
-    if (!pr_shapes_take(&lane->process->shapes, entry->id, lane->now_ns, &wait_ns)) {
+    if (!pr_shapes_take(&lane->process->shapes, entry->id, waiting(lane, entry), lane->now_ns, &wait_ns)) {
         entry->short_ns = lane->now_ns;
         pr_lane_wake_at(lane, lane->now_ns + wait_ns);
         return STEP_BLOCKED;

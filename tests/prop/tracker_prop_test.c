@@ -145,7 +145,7 @@ static void no_window_of_the_bucket_exceeds_rate_times_window_plus_burst(void **
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         struct pr_rate rate;
         int64_t now = (int64_t)below(1000000000);
-        double burst = rates[i] * 0.02 > 1 ? rates[i] * 0.02 : 1;
+        double burst = rates[i] * 0.01 > 1 ? rates[i] * 0.02 : 1 + rates[i] * 0.01;
         size_t n = 0;
         pr_rate_init(&rate, rates[i], now);
         while (n < TAKES) {

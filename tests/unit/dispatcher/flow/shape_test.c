@@ -52,14 +52,14 @@ static void own(int32_t sender, double rate) {
 
 static bool take(int32_t sender, int64_t now_ns) {
     int64_t wait_ns = 0;
-    return pr_shapes_take(&shapes, sender, now_ns, &wait_ns);
+    return pr_shapes_take(&shapes, sender, 1, now_ns, &wait_ns);
 }
 
 static int taken_until(int32_t sender, int64_t from_ns, int64_t to_ns) {
     int n = 0;
     int64_t wait_ns = 0;
     for (int64_t now_ns = from_ns; now_ns<to_ns; now_ns += wait_ns> 0 ? wait_ns : 1) {
-        n += pr_shapes_take(&shapes, sender, now_ns, &wait_ns);
+        n += pr_shapes_take(&shapes, sender, 1, now_ns, &wait_ns);
     }
     return n;
 }
@@ -87,10 +87,10 @@ static void assert_near(double got, double wanted) {
 static void without_a_share_nothing_goes(void **state) {
     int64_t wait_ns = 0;
     (void)state;
-    assert_false(pr_shapes_take(&shapes, 7, start, &wait_ns));
+    assert_false(pr_shapes_take(&shapes, 7, 1, start, &wait_ns));
     assert_true(wait_ns > 0 && wait_ns < second / 10); /* an answer may come any moment */
     assert_true(set(7, 80));
-    assert_false(pr_shapes_take(&shapes, 7, start, &wait_ns));
+    assert_false(pr_shapes_take(&shapes, 7, 1, start, &wait_ns));
     assert_true(wait_ns > 0 && wait_ns < second / 10);
     assert_near(pr_shapes_per_s(&shapes, 7, start), 0);
     grant(7, 0);
@@ -129,12 +129,12 @@ static void waiting_as_long_as_told_is_enough(void **state) {
     int64_t wait_ns = 0, now_ns = start;
     (void)state;
     own(1, 3);
-    assert_true(pr_shapes_take(&shapes, 1, now_ns, &wait_ns));
+    assert_true(pr_shapes_take(&shapes, 1, 1, now_ns, &wait_ns));
     for (int i = 0; i < 20; i++) {
         assert_true(wait_ns > 0 && wait_ns < second);
-        assert_false(pr_shapes_take(&shapes, 1, now_ns + wait_ns - 1000, &wait_ns));
+        assert_false(pr_shapes_take(&shapes, 1, 1, now_ns + wait_ns - 1000, &wait_ns));
         now_ns += second;
-        assert_true(pr_shapes_take(&shapes, 1, now_ns, &wait_ns));
+        assert_true(pr_shapes_take(&shapes, 1, 1, now_ns, &wait_ns));
     }
 }
 
@@ -206,19 +206,40 @@ static void a_share_that_ran_out_and_came_back_starts_slowly(void **state) {
 
 /* ---- what is asked ---- */
 
-static void what_waits_counts_one_and_what_is_idle_a_fiftieth(void **state) {
+static void wait_with(uint32_t messages, int64_t now_ns) {
+    int64_t wait_ns = 0;
+    while (pr_shapes_take(&shapes, 1, messages, now_ns, &wait_ns)) {
+    }
+}
+
+static void what_waits_should_go_within_half_a_second_and_what_is_idle_counts_a_fiftieth(void **state) {
     (void)state;
-    own(1, 1);
+    own(1, 100);
     assert_near(asked(1, start).weight, PR_SHARE_IDLE);
-    assert_true(take(1, start));
-    assert_false(take(1, start));
-    assert_near(asked(1, start + 1).weight, 1); /* so soon that nothing is measured */
-    assert_near(asked(1, start + 2 * second - 1).weight, 1);
-    double weight = PR_SHARE_IDLE;
-    for (int i = 2; i < 20; i++) {
+    wait_with(10, start);
+    assert_near(asked(1, start + 1).weight, 0.2); /* so soon that nothing is measured */
+    wait_with(49, start + 2);
+    assert_near(asked(1, start + 3).weight, 0.98);
+    wait_with(51, start + 4);
+    assert_near(asked(1, start + 5).weight, 1);
+    double weight = 1;
+    for (int i = 3; i < 20; i++) {
         weight = asked(1, start + i * second).weight;
     }
     assert_near(weight, PR_SHARE_IDLE);
+}
+
+static void what_waits_counts_beside_what_goes_for_two_seconds(void **state) {
+    (void)state;
+    own(1, 100);
+    (void)asked(1, start);
+    for (int i = 0; i < 10; i++) {
+        assert_true(take(1, start + i * second / 10));
+    }
+    wait_with(20, start + second); /* one more goes */
+    assert_near(asked(1, start + second).weight, 0.11 + 0.4);
+    assert_near(asked(1, start + 3 * second - 1).weight, 0.055 + 0.4);
+    assert_near(asked(1, start + 3 * second).weight, 0.11);
 }
 
 static void what_went_counts_twice_its_part_and_fades_by_halves(void **state) {
@@ -250,10 +271,20 @@ static void too_little_is_said_while_messages_wait(void **state) {
     (void)state;
     assert_true(set(1, 100));
     assert_int_equal(pr_shapes_grant(&shapes, 1, 2, 50, never, start), PR_GRANTED);
-    while (take(1, start)) {
-    }
+    wait_with(100, start);
+    assert_near(asked(1, start).weight, 1);
     assert_int_equal(pr_shapes_grant(&shapes, 1, 2, 50, never, start), PR_GRANTED_TOO_LITTLE);
     assert_int_equal(pr_shapes_grant(&shapes, 1, 50, 50, never, start), PR_GRANTED);
+}
+
+static void too_little_is_less_than_our_weight_beside_the_others(void **state) {
+    (void)state;
+    assert_true(set(1, 100));
+    assert_int_equal(pr_shapes_grant(&shapes, 1, 2, 50, never, start), PR_GRANTED);
+    wait_with(5, start);
+    assert_near(asked(1, start).weight, 0.1); /* beside a weight of 1: 9.09 */
+    assert_int_equal(pr_shapes_grant(&shapes, 1, 8.9, 50, never, start), PR_GRANTED_TOO_LITTLE);
+    assert_int_equal(pr_shapes_grant(&shapes, 1, 9.1, 50, never, start), PR_GRANTED);
 }
 
 static void the_question_is_sorted_by_tenant_and_sender(void **state) {
@@ -292,7 +323,7 @@ static void a_pause_holds_the_sender_and_is_never_shortened(void **state) {
     pr_shapes_pause(&shapes, 1, start, second);
     assert_false(pr_shapes_is_up(&shapes, 1, start + second - 1));
     assert_true(pr_shapes_is_up(&shapes, 1, start + second));
-    assert_false(pr_shapes_take(&shapes, 1, start, &wait_ns));
+    assert_false(pr_shapes_take(&shapes, 1, 1, start, &wait_ns));
     assert_int_equal(wait_ns, second);
     pr_shapes_pause(&shapes, 1, start, second / 2);
     assert_false(take(1, start + second - 1));
@@ -361,7 +392,7 @@ static void *take_all(void *arg) {
     struct taker *taker = arg;
     int64_t wait_ns = 0;
     for (int i = 0; i < 50000; i++) {
-        taker->taken += pr_shapes_take(&shapes, 1, start + i * INT64_C(20000), &wait_ns); /* one second in all */
+        taker->taken += pr_shapes_take(&shapes, 1, 1, start + i * INT64_C(20000), &wait_ns); /* one second in all */
     }
     return NULL;
 }
@@ -393,10 +424,12 @@ int main(void) {
         TEST(a_rate_that_is_lowered_cuts_the_share_at_once_and_is_asked_about),
         TEST(an_answer_by_an_older_rate_is_cut_to_the_newer),
         TEST(a_share_that_ran_out_and_came_back_starts_slowly),
-        TEST(what_waits_counts_one_and_what_is_idle_a_fiftieth),
+        TEST(what_waits_should_go_within_half_a_second_and_what_is_idle_counts_a_fiftieth),
+        TEST(what_waits_counts_beside_what_goes_for_two_seconds),
         TEST(what_went_counts_twice_its_part_and_fades_by_halves),
         TEST(the_first_message_that_waits_makes_us_ask_at_once),
         TEST(too_little_is_said_while_messages_wait),
+        TEST(too_little_is_less_than_our_weight_beside_the_others),
         TEST(the_question_is_sorted_by_tenant_and_sender),
         TEST(what_can_be_counted_on_is_the_fair_part_and_the_rate_before_it_is_known),
         TEST(a_pause_holds_the_sender_and_is_never_shortened),
