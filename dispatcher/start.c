@@ -78,6 +78,7 @@ static void name_topics(struct pr_process *process) {
         process->topics[process->topics_n++].name = opt->topics.events.v[i];
     }
     if (opt->topics.broadcast[0] && process->topics_n < PR_TOPICS_MAX) {
+        process->topics[process->topics_n].is_bulk = true;
         process->topics[process->topics_n++].name = opt->topics.broadcast;
     }
 }

@@ -12,7 +12,7 @@
 
 enum {
     PR_CLAIM_OPEN_MAX = 2,
-    PR_HOLD_BATCH = 250,
+    PR_HOLD_BATCH = 250, /* few at a time, because outcomes wait for the statement in front of them */
     PR_REPEAT_WAIT_NS = 10 * 1000 * 1000,
     PR_BACK_WAIT_NS = 1000 * 1000 * 1000
 };
@@ -25,10 +25,27 @@ bool pr_claim_open(struct pr_lane *lane) {
         return false;
     }
     pr_params_init(&claimer->params, PR_CLAIM_PARAMS_BYTES);
-    TAILQ_INIT(&claimer->again);
+    size_t most = (size_t)lane->process->opt->dispatch.batch;
+    claimer->way[0] = (struct pr_claim_way){
+        .link = &lane->claim_link, .line = &lane->to_claim, .batch_max = most, .open_max = PR_CLAIM_OPEN_MAX};
+    claimer->way[1] = (struct pr_claim_way){.link = &lane->settle_link,
+                                            .line = &lane->to_hold,
+                                            .batch_max = most < PR_HOLD_BATCH ? most : PR_HOLD_BATCH,
+                                            .open_max = 1};
+    for (int i = 0; i < PR_CLAIM_WAYS; i++) {
+        TAILQ_INIT(&claimer->way[i].again);
+    }
     claimer->next_no = ((int64_t)lane->index << 48) + 1;
     lane->claimer = claimer;
     return true;
+}
+
+static struct pr_batch *pop_again(struct pr_claim_way *way) {
+    struct pr_batch *batch = TAILQ_FIRST(&way->again);
+    if (batch) {
+        TAILQ_REMOVE(&way->again, batch, link);
+    }
+    return batch;
 }
 
 void pr_claim_close(struct pr_lane *lane) {
@@ -36,10 +53,11 @@ void pr_claim_close(struct pr_lane *lane) {
     if (!claimer) {
         return;
     }
-    struct pr_batch *batch = NULL;
-    while ((batch = TAILQ_FIRST(&claimer->again)) != NULL) {
-        TAILQ_REMOVE(&claimer->again, batch, link);
-        free(batch);
+    for (int i = 0; i < PR_CLAIM_WAYS; i++) {
+        struct pr_batch *batch = NULL;
+        while ((batch = pop_again(&claimer->way[i])) != NULL) {
+            free(batch);
+        }
     }
     pr_params_free(&claimer->params);
     free(claimer->backs);
@@ -62,10 +80,12 @@ static bool is_together(const struct pr_job *a, const struct pr_job *b) {
            a->identity.day_other == b->identity.day_other && pool_a == pool_b;
 }
 
-static struct pr_batch *batch_new(struct pr_lane *lane, const struct pr_job *like, size_t room) {
+static struct pr_batch *batch_new(struct pr_lane *lane, struct pr_claim_way *way, const struct pr_job *like,
+                                  size_t room) {
     struct pr_batch *batch = calloc(1, sizeof(*batch) + room * sizeof(struct pr_job *));
     if (batch) {
         batch->lane = lane;
+        batch->way = way;
         batch->tenant = like->tenant->id;
         batch->day = like->identity.day;
         batch->day_other = like->identity.day_other;
@@ -80,28 +100,19 @@ void pr_claim_line_up(struct pr_lane *lane, struct pr_job *job) {
     job->is_queued = true;
 }
 
-/*
- * By turns, so that thousands that are deferred do not keep those waiting that could be sent, nor the other way round; and few of them at a
- * time, because a statement runs to its end before the next.
- */
-static struct pr_batch *batch_form(struct pr_lane *lane) {
-    bool is_to_send = !TAILQ_EMPTY(&lane->to_claim) && (TAILQ_EMPTY(&lane->to_hold) || !lane->claimer->was_to_send);
-    struct pr_job_list *line = is_to_send ? &lane->to_claim : &lane->to_hold;
-    struct pr_job *first = TAILQ_FIRST(line);
-    size_t most = (size_t)lane->process->opt->dispatch.batch;
-    size_t room = is_to_send || most < PR_HOLD_BATCH ? most : PR_HOLD_BATCH;
-    lane->claimer->was_to_send = is_to_send;
-    struct pr_batch *batch = first ? batch_new(lane, first, room) : NULL;
+static struct pr_batch *batch_form(struct pr_lane *lane, struct pr_claim_way *way) {
+    struct pr_job *first = TAILQ_FIRST(way->line);
+    struct pr_batch *batch = first ? batch_new(lane, way, first, way->batch_max) : NULL;
     if (!batch) {
         return NULL;
     }
     struct pr_job *next = NULL;
-    for (struct pr_job *job = first; job && batch->n < room; job = next) {
+    for (struct pr_job *job = first; job && batch->n < way->batch_max; job = next) {
         next = TAILQ_NEXT(job, queue);
         if (!is_together(first, job)) {
             continue;
         }
-        TAILQ_REMOVE(line, job, queue);
+        TAILQ_REMOVE(way->line, job, queue);
         job->is_queued = false;
         if (job->claim_no == 0) {
             job->claim_no = lane->claimer->next_no++;
@@ -153,7 +164,7 @@ static void split(struct pr_lane *lane, struct pr_batch *batch, const struct pr_
         return;
     }
     size_t half = batch->n / 2;
-    struct pr_batch *right = batch_new(lane, batch->job[0], batch->n - half);
+    struct pr_batch *right = batch_new(lane, batch->way, batch->job[0], batch->n - half);
     if (!right) {
         to_the_line(lane, batch);
         return;
@@ -161,8 +172,8 @@ static void split(struct pr_lane *lane, struct pr_batch *batch, const struct pr_
     right->n = batch->n - half;
     memcpy(right->job, batch->job + half, right->n * sizeof(struct pr_job *));
     batch->n = half;
-    TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
-    TAILQ_INSERT_TAIL(&lane->claimer->again, right, link);
+    TAILQ_INSERT_TAIL(&batch->way->again, batch, link);
+    TAILQ_INSERT_TAIL(&batch->way->again, right, link);
 }
 
 /*
@@ -175,8 +186,8 @@ static void refused(struct pr_lane *lane, struct pr_batch *batch, const struct p
         split(lane, batch, result);
         return;
     }
-    lane->claimer->again_ns = lane->now_ns + PR_BACK_WAIT_NS;
-    TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
+    batch->way->again_ns = lane->now_ns + PR_BACK_WAIT_NS;
+    TAILQ_INSERT_TAIL(&batch->way->again, batch, link);
 }
 
 static void fences_done(struct pr_lane *lane, struct pr_batch *batch) {
@@ -188,7 +199,7 @@ static void fences_done(struct pr_lane *lane, struct pr_batch *batch) {
 static void claim_done(void *arg, const struct pr_pg_result *result) {
     struct pr_batch *batch = arg;
     struct pr_lane *lane = batch->lane;
-    lane->claimer->open--;
+    batch->way->open--;
     if (result->class != PR_PG_OK) {
         pr_log_limited(&failures, PR_LOG_WARN, "claim_failed", "lane=%d jobs=%zu sqlstate=%s text=%s", lane->index,
                        batch->n, result->sqlstate, result->message);
@@ -204,8 +215,8 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
         free(batch);
         break;
     case PR_PG_REPEAT:
-        lane->claimer->again_ns = lane->now_ns + PR_REPEAT_WAIT_NS;
-        TAILQ_INSERT_TAIL(&lane->claimer->again, batch, link);
+        batch->way->again_ns = lane->now_ns + PR_REPEAT_WAIT_NS;
+        TAILQ_INSERT_TAIL(&batch->way->again, batch, link);
         break;
     case PR_PG_FENCED:
         if (batch->epoch == atomic_load(&lane->process->epoch)) {
@@ -231,11 +242,11 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
         split(lane, batch, &none);
         return;
     }
-    if (!pr_link_send(&lane->claim_link, "claim", pr_query_claim, &claimer->params, claim_done, batch)) {
+    if (!pr_link_send(batch->way->link, "claim", pr_query_claim, &claimer->params, claim_done, batch)) {
         to_the_line(lane, batch);
         return;
     }
-    claimer->open++;
+    batch->way->open++;
     PR_FAULT("claim.sent");
 }
 
@@ -320,17 +331,32 @@ static void give_back_idle(struct pr_lane *lane) {
 /* ---- the turn ---- */
 
 /* Nothing is claimed any more: batches that wait to be repeated are written back with the rest. */
-static void dissolve(struct pr_lane *lane) {
+static void dissolve(struct pr_lane *lane, struct pr_claim_way *way) {
     struct pr_batch *batch = NULL;
-    while ((batch = TAILQ_FIRST(&lane->claimer->again)) != NULL) {
-        TAILQ_REMOVE(&lane->claimer->again, batch, link);
+    while ((batch = pop_again(way)) != NULL) {
         to_the_line(lane, batch);
     }
 }
 
-static bool may_send(const struct pr_lane *lane) {
-    return !lane->is_fenced && !lane->is_draining && lane->claimer->open < PR_CLAIM_OPEN_MAX &&
-           pr_pg_has_room(lane->claim_link.pg);
+static bool may_send(const struct pr_lane *lane, const struct pr_claim_way *way) {
+    return !lane->is_fenced && !lane->is_draining && way->open < way->open_max && pr_pg_has_room(way->link->pg);
+}
+
+static void go(struct pr_lane *lane, struct pr_claim_way *way) {
+    struct pr_batch *batch = NULL;
+    if (lane->is_draining) {
+        dissolve(lane, way);
+    }
+    sort_out(lane, way->line);
+    while (may_send(lane, way) && lane->now_ns >= way->again_ns && (batch = pop_again(way)) != NULL) {
+        batch_send(lane, batch);
+    }
+    while (may_send(lane, way) && (batch = batch_form(lane, way)) != NULL) {
+        batch_send(lane, batch);
+    }
+    if (!TAILQ_EMPTY(&way->again) && may_send(lane, way)) {
+        pr_lane_wake_at(lane, way->again_ns);
+    }
 }
 
 void pr_claim_turn(struct pr_lane *lane) {
@@ -338,26 +364,9 @@ void pr_claim_turn(struct pr_lane *lane) {
     if (!lane->book) {
         return;
     }
-    if (lane->is_draining) {
-        dissolve(lane);
-    }
     pr_claim_shape(lane);
-    sort_out(lane, &lane->to_claim);
-    sort_out(lane, &lane->to_hold);
-    while (may_send(lane) && !TAILQ_EMPTY(&claimer->again) && lane->now_ns >= claimer->again_ns) {
-        struct pr_batch *batch = TAILQ_FIRST(&claimer->again);
-        TAILQ_REMOVE(&claimer->again, batch, link);
-        batch_send(lane, batch);
-    }
-    while (may_send(lane) && !(TAILQ_EMPTY(&lane->to_claim) && TAILQ_EMPTY(&lane->to_hold))) {
-        struct pr_batch *batch = batch_form(lane);
-        if (!batch) {
-            break;
-        }
-        batch_send(lane, batch);
-    }
-    if (!TAILQ_EMPTY(&claimer->again) && may_send(lane)) {
-        pr_lane_wake_at(lane, claimer->again_ns);
+    for (int i = 0; i < PR_CLAIM_WAYS; i++) {
+        go(lane, &claimer->way[i]);
     }
     give_back_idle(lane);
 }

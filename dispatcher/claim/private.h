@@ -6,16 +6,33 @@
 
 enum { PR_CLAIM_BATCH_MAX = 4096, PR_CLAIM_PARAMS_BYTES = 64 * 1024 * 1024 };
 
+struct pr_batch;
+TAILQ_HEAD(pr_batch_list, pr_batch);
+
+/*
+ * One of two: claims of what is to be sent on the claim connection, and on the settling one, beside outcomes, claims of what is not (deferred, refused,
+ * fences): otherwise thousands that are deferred would keep one waiting that could go.
+ */
+struct pr_claim_way {
+    struct pr_link *link;
+    struct pr_job_list *line;
+    size_t batch_max;           /* jobs of a statement */
+    uint32_t open, open_max;    /* statements under way */
+    struct pr_batch_list again; /* to be sent as they are: repeated, or halves of one that failed */
+    int64_t again_ns;           /* not before */
+};
+enum { PR_CLAIM_WAYS = 2 };
+
 /* Jobs of one statement, sorted by id. Lives from its first sending to its last answer. */
 struct pr_batch {
     TAILQ_ENTRY(pr_batch) link;
     struct pr_lane *lane;
+    struct pr_claim_way *way;
     int64_t sent_ns;
     int32_t tenant, day, day_other, pool, epoch;
     size_t n;
     struct pr_job *job[];
 };
-TAILQ_HEAD(pr_batch_list, pr_batch);
 
 struct pr_back {
     int32_t tenant, pool;
@@ -25,11 +42,8 @@ struct pr_back {
 
 struct pr_claimer {
     struct pr_params params;
-    struct pr_batch_list again; /* to be sent as they are: repeated, or halves of one that failed */
-    int64_t again_ns;           /* not before */
-    int64_t next_no;            /* of claims */
-    uint32_t open;              /* statements under way */
-    bool was_to_send;           /* the last one formed was of jobs to be sent: those that are held are next */
+    struct pr_claim_way way[PR_CLAIM_WAYS];
+    int64_t next_no; /* of claims */
     struct pr_back *backs;
     size_t backs_n, backs_room;
 };

@@ -138,13 +138,13 @@ int64_t pr_lane_memory(const struct pr_lane *lane) {
     return pr_budget_of(opt->dispatch.memory_max, opt->dispatch.lanes, 1).lane_jobs;
 }
 
-bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning) {
-    int64_t most = pr_lane_memory(lane);
-    return lane->cost < (is_returning ? most : most / 4 * 3);
+bool pr_lane_has_memory(const struct pr_lane *lane, enum pr_memory_use use) {
+    return lane->cost < pr_lane_memory(lane) / 4 * (2 + (int64_t)use);
 }
 
-bool pr_part_may_take(const struct pr_part *part) {
-    return !part->is_revoked && part->backlog_n > 0 &&
+bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part) {
+    enum pr_memory_use use = lane->process->topics[part->topic].is_bulk ? PR_MEMORY_BULK : PR_MEMORY_EVENTS;
+    return !part->is_revoked && part->backlog_n > 0 && pr_lane_has_memory(lane, use) &&
            pr_tracker_has_room(&part->tracker, part->backlog[part->backlog_head]->offset);
 }
 
@@ -174,7 +174,7 @@ static bool has_work_left(const struct pr_lane *lane) {
     }
     const struct pr_part *part = NULL;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        if (pr_part_may_take(part) && !lane->is_stopped_by_dead && pr_lane_has_memory(lane, false)) {
+        if (pr_part_may_take(lane, part) && !lane->is_stopped_by_dead) {
             return true;
         }
     }

@@ -146,9 +146,6 @@ void pr_lane_wake_at(struct pr_lane *lane, int64_t at_ns);
 bool pr_link_send(struct pr_link *link, const char *name, const char *sql, struct pr_params *params, pr_pg_done *done,
                   void *arg) PR_MUST_CHECK;
 
-/* Whether the next record of the backlog fits into the partition's window. */
-bool pr_part_may_take(const struct pr_part *part);
-
 /* Puts a job into SETTLING with what is to be written (enum pr_job_write, 0: nothing); what comes after is `next`. The job must be on no queue. */
 void pr_lane_settle(struct pr_lane *lane, struct pr_job *job, unsigned writes, enum pr_job_next next);
 
@@ -158,13 +155,19 @@ void pr_lane_take_back(struct pr_lane *lane, struct pr_job *job, enum pr_job_nex
 /* A claimed job comes back later: fills `parking`. `reason` is static. */
 void pr_job_park(struct pr_job *job, int16_t state, const char *reason, int64_t due_us, int64_t wait_ms);
 
+/* What new jobs are for; each may use the lane's memory up to a quarter beyond the one before it, so that a backlog of bulk leaves room. */
+enum pr_memory_use { PR_MEMORY_BULK, PR_MEMORY_EVENTS, PR_MEMORY_RETURNED };
+
 /*
  * Memory: a job is counted with four times its record (bytes, parsed form, body) and 4 KiB. Nothing new is taken while the lane's part of
- * dispatch.memory.max, half of which is for records on their way, is used up; a quarter of it is for what comes back from `deferred`.
+ * dispatch.memory.max, half of which is for records on their way, is used up: half of it for bulk, three quarters for events.
  */
 void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_bytes);
-bool pr_lane_has_memory(const struct pr_lane *lane, bool is_returning);
+bool pr_lane_has_memory(const struct pr_lane *lane, enum pr_memory_use use);
 int64_t pr_lane_memory(const struct pr_lane *lane); /* the lane's part */
+
+/* Whether the next record of the partition's backlog may be taken: there is one, and its window and the lane's memory have room. */
+bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part);
 
 /* All jobs are gone and nothing is left to write. */
 bool pr_lane_is_empty(const struct pr_lane *lane);

@@ -20,6 +20,7 @@ struct pr_journal;
 struct pr_topic {
     const char *name; /* borrowed from the options */
     int16_t id;       /* postrider.topic */
+    bool is_bulk;     /* topics.broadcast */
 };
 
 /* `owner` and `epoch` change only together with a new lease, while no lane holds a claim that curl does not have. */

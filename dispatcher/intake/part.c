@@ -261,12 +261,11 @@ static bool is_stopped_by_dead(struct pr_lane *lane) {
 }
 
 static void fill_windows(struct pr_lane *lane) {
-    enum { TURN_MAX = 2000 }; /* records a turn, so that answers are not kept waiting */
+    enum { TURN_MAX = 250 }; /* records a turn, so that answers are not kept waiting */
     struct pr_part *part = NULL;
     int taken = 0;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        while (taken < TURN_MAX && pr_part_may_take(part) && !is_stopped_by_dead(lane) &&
-               pr_lane_has_memory(lane, false) && take_one(lane, part)) {
+        while (taken < TURN_MAX && pr_part_may_take(lane, part) && !is_stopped_by_dead(lane) && take_one(lane, part)) {
             taken++;
         }
     }

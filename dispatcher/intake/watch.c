@@ -378,7 +378,8 @@ static void read_due(struct pr_lane *lane) {
 
 /* What came back may fill one window, whatever Kafka keeps waiting beside it; more is read when some of it has gone. */
 static bool has_room_for_due(const struct pr_lane *lane) {
-    return pr_lane_has_memory(lane, true) && lane->returned_n < (size_t)lane->process->opt->dispatch.window;
+    return pr_lane_has_memory(lane, PR_MEMORY_RETURNED) &&
+           lane->returned_n < (size_t)lane->process->opt->dispatch.window;
 }
 
 /* ---- people to wake ---- */
