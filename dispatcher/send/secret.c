@@ -46,6 +46,19 @@ void pr_secrets_free(struct pr_secrets *secrets) {
     }
 }
 
+static struct pr_secret *entry_new(struct pr_secrets *secrets, const struct pr_sender *sender, const char *path) {
+    struct pr_secret *secret = calloc(1, sizeof(*secret));
+    if (!secret || !(secret->path = strdup(path))) {
+        free(secret);
+        return NULL;
+    }
+    secret->provider = sender->provider;
+    secret->next = secrets->first;
+    secrets->first = secret;
+    return secret;
+}
+
+/* NULL without memory. */
 static struct pr_secret *entry_of(struct pr_secrets *secrets, const struct pr_sender *sender) {
     struct pr_buf path;
     pr_buf_init(&path, 4096);
@@ -57,11 +70,8 @@ static struct pr_secret *entry_of(struct pr_secrets *secrets, const struct pr_se
     while (secret && (secret->provider != sender->provider || strcmp(secret->path, pr_buf_text(&path)) != 0)) {
         secret = secret->next;
     }
-    if (!secret && !path.failed && (secret = calloc(1, sizeof(*secret))) != NULL) {
-        secret->path = strdup(pr_buf_text(&path));
-        secret->provider = sender->provider;
-        secret->next = secrets->first;
-        secrets->first = secret;
+    if (!secret && !path.failed) {
+        secret = entry_new(secrets, sender, pr_buf_text(&path));
     }
     pr_buf_free(&path);
     return secret;
@@ -148,7 +158,7 @@ static void look(struct pr_secret *secret, int64_t now_ns) {
 struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns,
                                       const char **why) {
     struct pr_secret *secret = entry_of(secrets, sender);
-    if (!secret || !secret->path) {
+    if (!secret) {
         *why = "no memory";
         return NULL;
     }
@@ -159,7 +169,7 @@ struct curl_slist *pr_secrets_headers(struct pr_secrets *secrets, const struct p
 
 uint64_t pr_secrets_version(struct pr_secrets *secrets, const struct pr_sender *sender, int64_t now_ns) {
     struct pr_secret *secret = entry_of(secrets, sender);
-    if (!secret || !secret->path) {
+    if (!secret) {
         return 0;
     }
     look(secret, now_ns);
