@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* Of ten that go, one is of each lower rank that waits. */
-enum { PR_RANKS = 4, PR_FLOOR = 10 };
+enum { PR_RANKS = 6, PR_FLOOR = 10 };
 
 /* How often each waiting rank was passed over. All zero to begin with. */
 struct pr_floor {

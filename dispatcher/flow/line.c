@@ -1,9 +1,16 @@
 /* A list a rank, and the floor that says which is next. */
 #include "flow/line.h"
 
-/* Two ranks a class: what was never posted, and what was. */
+#include <assert.h>
+
+/* Of a class. */
+enum rank { RANK_FIRST, RANK_HAS_PLACE, RANK_AGAIN, RANKS_OF_CLASS };
+
+static_assert(RANKS_OF_CLASS * PR_CLASSES == PR_RANKS, "a rank for each");
+
 static int rank_of(const struct pr_job *job) {
-    return 2 * (int)pr_class_of(job->category) + (job->attempt > 0);
+    enum rank rank = job->is_on_wire ? RANK_HAS_PLACE : job->attempt > 0 ? RANK_AGAIN : RANK_FIRST;
+    return RANKS_OF_CLASS * (int)pr_class_of(job->category) + (int)rank;
 }
 
 static unsigned waiting(const struct pr_line *line) {
@@ -34,6 +41,14 @@ struct pr_job *pr_line_next(const struct pr_line *line) {
     return line->all > 0 ? TAILQ_FIRST(&line->list[pr_floor_pick(&line->floor, waiting(line))]) : NULL;
 }
 
+struct pr_job *pr_line_next_with_place(const struct pr_line *line) {
+    struct pr_job *job = NULL;
+    for (int class = 0; class < PR_CLASSES && !job; class ++) {
+        job = TAILQ_FIRST(&line->list[RANKS_OF_CLASS * class + RANK_HAS_PLACE]);
+    }
+    return job;
+}
+
 void pr_line_take(struct pr_line *line, struct pr_job *job) {
     pr_floor_took(&line->floor, waiting(line), job->rank_in_line);
     pr_line_remove(line, job);
@@ -49,7 +64,7 @@ void pr_line_remove(struct pr_line *line, struct pr_job *job) {
 
 struct pr_line_ahead pr_line_ahead(const struct pr_line *line, enum pr_class class) {
     struct pr_line_ahead ahead = {.n = 0};
-    for (int r = 0; r < 2 * ((int)class + 1); r++) {
+    for (int r = 0; r < RANKS_OF_CLASS * ((int)class + 1); r++) {
         ahead.n += line->n[r];
         ahead.cost += line->cost[r];
     }

@@ -1,4 +1,7 @@
-/* A line of jobs in which some go ahead of others: transactional before marketing, within each first tries before retries. */
+/*
+ * A line of jobs in which some go ahead of others: transactional before marketing; within each first tries before retries, and of these the ones
+ * that have their place on the wire before those that need one.
+ */
 #ifndef PR_FLOW_LINE_H
 #define PR_FLOW_LINE_H
 
@@ -29,6 +32,9 @@ void pr_line_push(struct pr_line *line, struct pr_job *job);
 
 /* Who is next; NULL when it is empty. Asking changes nothing. */
 struct pr_job *pr_line_next(const struct pr_line *line);
+
+/* Who is next of those that have a place on the wire; NULL when none has. Only such a one can go while all places are taken. */
+struct pr_job *pr_line_next_with_place(const struct pr_line *line);
 
 /* The next one goes: the floor counts it. */
 void pr_line_take(struct pr_line *line, struct pr_job *job);

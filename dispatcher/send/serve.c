@@ -108,6 +108,21 @@ static bool may_go(struct pr_lane *lane, const struct pr_job *job) {
 
 enum step { STEP_WENT, STEP_TAKEN_BACK, STEP_BLOCKED };
 
+/*
+ * The next one for which there is a place. Where none is left a retry goes that has its own: it stands behind first tries, and they wait for
+ * nothing but the places that retries hold.
+ */
+static struct pr_job *next_with_place(const struct pr_lane *lane, struct pr_lane_sender *entry) {
+    struct pr_job *job = pr_line_next(&entry->line[PR_LINE_READY]);
+    if (!job || has_place(lane, entry, job)) {
+        return job;
+    }
+    bool is_own = lane->senders.held[PR_ROOM_WIRE] < (uint64_t)lane->process->opt->dispatch.in_flight;
+    entry->short_ns = is_own ? lane->now_ns : entry->short_ns;
+    job = pr_line_next_with_place(&entry->line[PR_LINE_READY]);
+    return job && has_place(lane, entry, job) ? job : NULL;
+}
+
 /* As if the other lanes had as much. */
 static uint32_t waiting(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
     return (entry->line[PR_LINE_READY].all + entry->line[PR_LINE_GATED].all) *
@@ -117,11 +132,6 @@ static uint32_t waiting(const struct pr_lane *lane, const struct pr_lane_sender 
 static enum step serve_one(struct pr_lane *lane, struct pr_lane_sender *entry, struct pr_job *job,
                            struct curl_slist *headers) {
     int64_t wait_ns = 0;
-    if (!has_place(lane, entry, job)) {
-        bool is_own = lane->senders.held[PR_ROOM_WIRE] < (uint64_t)lane->process->opt->dispatch.in_flight;
-        entry->short_ns = is_own ? lane->now_ns : entry->short_ns;
-        return STEP_BLOCKED;
-    }
     if (!may_go(lane, job)) {
         pr_lane_take_back(lane, job, PR_NEXT_GATE);
         return STEP_TAKEN_BACK;
@@ -152,9 +162,9 @@ static bool serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
         take_back_all(lane, entry);
         return true;
     }
-    struct pr_job *job = NULL;
-    for (int i = 0; i < PR_QUANTUM && (job = pr_line_next(&entry->line[PR_LINE_READY])) != NULL; i++) {
-        if (serve_one(lane, entry, job, headers) == STEP_BLOCKED) {
+    for (int i = 0; i < PR_QUANTUM && entry->line[PR_LINE_READY].all > 0; i++) {
+        struct pr_job *job = next_with_place(lane, entry);
+        if (!job || serve_one(lane, entry, job, headers) == STEP_BLOCKED) {
             return false;
         }
     }

@@ -35,11 +35,16 @@ static void the_first_rank_gets_all_but_one_in_ten_for_each_that_waits_below(voi
     assert_int_equal(got[0], 900);
     assert_int_equal(got[2], 100);
     run(0xf, 10000, got, longest);
-    for (int r = 1; r < PR_RANKS; r++) {
+    for (int r = 1; r < 4; r++) {
         assert_in_range(got[r], 980, 1000);
         assert_true(longest[r] <= 11);
     }
     assert_in_range(got[0], 7000, 7060);
+    run((1U << PR_RANKS) - 1, 10000, got, longest);
+    for (int r = 1; r < PR_RANKS; r++) {
+        assert_in_range(got[r], 950, 1000);
+        assert_true(longest[r] <= 15);
+    }
 }
 
 static void the_first_pick_is_the_first_rank_that_waits(void **state) {

@@ -75,6 +75,30 @@ static void first_tries_go_before_retries_and_transactional_before_marketing(voi
     assert_null(pr_round_next(&lane.senders.round[PR_LINE_GATED]));
 }
 
+/* Otherwise first tries that find no place would stand in front of those that hold all places, for ever. */
+static void a_retry_with_its_place_on_the_wire_goes_before_one_without_and_can_be_asked_for(void **state) {
+    (void)state;
+    struct pr_line *line = &main_sender->line[PR_LINE_READY];
+    struct pr_job *job[4];
+    assert_null(pr_line_next_with_place(line));
+    job[3] = push(main_sender, PR_LINE_READY, PR_CATEGORY_UTILITY, 1); /* came back from `deferred` */
+    for (int i = 2; i > 0; i--) {
+        job[i] = lane_job(0, 0, i, i == 1 ? PR_CATEGORY_UTILITY : PR_CATEGORY_MARKETING);
+        job[i]->attempt = 1;
+        job[i]->lane_sender = main_sender;
+        pr_sender_on_wire(job[i]);
+        pr_sender_push(main_sender, PR_LINE_READY, job[i]);
+    }
+    job[0] = push(main_sender, PR_LINE_READY, PR_CATEGORY_UTILITY, 0);
+    assert_ptr_equal(pr_line_next(line), job[0]);
+    assert_ptr_equal(pr_line_next_with_place(line), job[1]);
+    pr_sender_take(main_sender, PR_LINE_READY, job[0]);
+    assert_ptr_equal(pr_line_next(line), job[1]);
+    pr_sender_take(main_sender, PR_LINE_READY, job[1]);
+    assert_ptr_equal(pr_line_next(line), job[3]);
+    assert_ptr_equal(pr_line_next_with_place(line), job[2]);
+}
+
 static void marketing_has_one_in_ten_while_others_wait(void **state) {
     (void)state;
     struct pr_line *line = &main_sender->line[PR_LINE_READY];
@@ -157,6 +181,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_entry_is_made_once_and_knows_its_tenant),
         TEST(first_tries_go_before_retries_and_transactional_before_marketing),
+        TEST(a_retry_with_its_place_on_the_wire_goes_before_one_without_and_can_be_asked_for),
         TEST(marketing_has_one_in_ten_while_others_wait),
         TEST(a_job_leaves_the_place_that_it_took),
         TEST(one_sender_leaves_places_for_the_others_on_the_wire),

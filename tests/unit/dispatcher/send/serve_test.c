@@ -188,6 +188,29 @@ static void tenants_take_turns_on_the_wire(void **state) {
     assert_int_equal(started_of(12), IN_FLIGHT / 4);
 }
 
+/* All places of a sender are held by retries, and first tries wait for one: the retries go. */
+static void retries_that_hold_all_places_go_though_first_tries_stand_before_them(void **state) {
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        ready(0, 0, i, PR_CATEGORY_UTILITY);
+    }
+    pr_send_serve(&lane);
+    int held = curl.n;
+    assert_int_equal(held, IN_FLIGHT * 3 / 4);
+    for (int i = 0; i < held; i++) {
+        struct pr_job *job = curl.job[i];
+        pr_job_move(&lane.jobs, job, PR_JOB_SETTLING); /* answered, its outcome durable, and its wait over */
+        pr_job_move(&lane.jobs, job, PR_JOB_WAITING);
+        pr_job_move(&lane.jobs, job, PR_JOB_READY);
+        pr_sender_push(job->lane_sender, PR_LINE_READY, job);
+    }
+    pr_send_serve(&lane);
+    assert_int_equal(curl.n, 2 * held);
+    for (int i = held; i < 2 * held; i++) {
+        assert_int_equal(curl.job[i]->attempt, 2);
+    }
+}
+
 static void a_sender_that_hangs_leaves_places_for_another(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) {
@@ -387,6 +410,7 @@ int main(void) {
         TEST(a_ready_job_goes_to_the_account_of_its_sender),
         TEST(what_curl_does_not_take_was_not_sent),
         TEST(tenants_take_turns_on_the_wire),
+        TEST(retries_that_hold_all_places_go_though_first_tries_stand_before_them),
         TEST(a_sender_that_hangs_leaves_places_for_another),
         TEST(first_tries_go_before_retries_and_transactional_before_marketing),
         TEST(without_a_token_of_the_sender_nothing_goes_and_the_lane_is_woken),
