@@ -43,8 +43,8 @@ struct pr_job *pr_line_next(const struct pr_line *line) {
 
 struct pr_job *pr_line_next_with_place(const struct pr_line *line) {
     struct pr_job *job = NULL;
-    for (int class = 0; class < PR_CLASSES && !job; class ++) {
-        job = TAILQ_FIRST(&line->list[RANKS_OF_CLASS * class + RANK_HAS_PLACE]);
+    for (int k = 0; k < PR_CLASSES && !job; k++) {
+        job = TAILQ_FIRST(&line->list[RANKS_OF_CLASS * k + RANK_HAS_PLACE]);
     }
     return job;
 }
