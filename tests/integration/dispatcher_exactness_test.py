@@ -305,12 +305,14 @@ class Exactness(road.RoadCase):
         proxy, options = self.proxy()
         r.dispatcher(**options)
         r.sandbox.fault("error", code=130429, match={"to": address(1)}, times=0, retry_after=600)
-        kinds = {"settle": [event(0)], "park": [event(2, "order.later")], "aside": [event(3, "nobody.cares")], "dead": [("x", b"{")],
-                 "control": [event(4, "consent.granted", data={"category": "utility", "how": "SMS"})]}
-        for name, records in kinds.items():
+        # Made when they are published: the delay of order.later counts from their time.
+        kinds = {"settle": lambda i: event(0, id=i), "park": lambda i: event(2, "order.later", id=i), "aside": lambda i: event(3, "nobody.cares", id=i),
+                 "dead": lambda i: ("x", b"{"),
+                 "control": lambda i: event(4, "consent.granted", id=i, data={"category": "utility", "how": "SMS"})}
+        for name, record in kinds.items():
             for how in ("sync", "all"):
                 proxy.cut(name, how, 1)
-                r.publish([item | {"id": f"{name}-{how}"} if isinstance(item, dict) else item for item in records])
+                r.publish([record(f"{name}-{how}")])
                 env.wait_until(lambda: proxy.cuts == 1, 10, f"{name} was cut", every=0.05)
                 r.settled(20)
         r.settled(20, deferred=0)
