@@ -142,9 +142,12 @@ bool pr_lane_has_memory(const struct pr_lane *lane, enum pr_memory_use use) {
     return lane->cost < pr_lane_memory(lane) / 4 * (2 + (int64_t)use);
 }
 
+enum pr_memory_use pr_part_use(const struct pr_lane *lane, const struct pr_part *part) {
+    return lane->process->topics[part->topic].is_bulk ? PR_MEMORY_BULK : PR_MEMORY_EVENTS;
+}
+
 bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part) {
-    enum pr_memory_use use = lane->process->topics[part->topic].is_bulk ? PR_MEMORY_BULK : PR_MEMORY_EVENTS;
-    return !part->is_revoked && part->backlog_n > 0 && pr_lane_has_memory(lane, use) &&
+    return !part->is_revoked && part->backlog_n > 0 && pr_lane_has_memory(lane, pr_part_use(lane, part)) &&
            pr_tracker_has_room(&part->tracker, part->backlog[part->backlog_head]->offset);
 }
 

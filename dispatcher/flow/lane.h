@@ -166,6 +166,9 @@ void pr_lane_charge(struct pr_lane *lane, struct pr_job *job, size_t record_byte
 bool pr_lane_has_memory(const struct pr_lane *lane, enum pr_memory_use use);
 int64_t pr_lane_memory(const struct pr_lane *lane); /* the lane's part */
 
+/* What the partition's records are. */
+enum pr_memory_use pr_part_use(const struct pr_lane *lane, const struct pr_part *part);
+
 /* Whether the next record of the partition's backlog may be taken: there is one, and its window and the lane's memory have room. */
 bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part);
 

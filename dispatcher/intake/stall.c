@@ -90,7 +90,7 @@ static void tell(const struct pr_lane *lane, const struct pr_job *job, const str
         job ? pr_job_state_name(job->state) : "-", job ? (long long)((lane->now_ns - job->moved_ns) / 1000000000) : 0LL,
         job && job->sender ? (int)job->sender->name.n : 1, job && job->sender ? job->sender->name.p : "-",
         lane->jobs.n[PR_JOB_SENDING], lane->jobs.n[PR_JOB_SETTLING], (long long)w->ahead,
-        pr_lane_has_memory(lane, PR_MEMORY_EVENTS) ? "free" : "full", pr_stall_text(cause));
+        pr_lane_has_memory(lane, pr_part_use(lane, part)) ? "free" : "full", pr_stall_text(cause));
 }
 
 /* A sender whose rate lets less than one message go in that time waits on purpose: twice the time that its next one needs. */
