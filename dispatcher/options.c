@@ -46,7 +46,8 @@ static const struct pr_conf_row rows[] = {
      .type = PR_CONF_STRING,
      .offset = AT(topics.broadcast),
      .fallback = "",
-     .help = "The topic of campaigns and bulk. Empty: not read."},
+     .help = "The topic of campaigns and bulk, taken in slowly while it cannot go, so that it costs events "
+             "little. Empty: not read."},
     {.name = "postgres.conninfo",
      .type = PR_CONF_STRING,
      .offset = AT(postgres.conninfo),

@@ -20,15 +20,22 @@ static uint32_t allowance(const struct pr_lane *lane, const struct pr_lane_sende
     return n < 1 ? 1 : n > 1e6 ? 1000000 : (uint32_t)n;
 }
 
+/* For reasons of its own, or of those it waits for. */
+static bool is_too_early(const struct pr_lane *lane, const struct pr_job *job) {
+    return job->hold_us != PR_TIME_NONE || (job->not_before_us != PR_TIME_NONE && job->not_before_us > lane->now_us);
+}
+
 static void to_claim(struct pr_lane *lane, struct pr_job *job) {
+    if (is_too_early(lane, job)) {
+        pr_lane_put_off(lane, job);
+    }
     pr_job_move(&lane->jobs, job, PR_JOB_CLAIMING);
     pr_claim_line_up(lane, job);
 }
 
 /* Claims that cost no room: refused, too early, expired, fences, control. */
 static bool needs_no_room(const struct pr_lane *lane, const struct pr_job *job) {
-    return job->kind != PR_JOB_MESSAGE || job->refusal || job->hold_us != PR_TIME_NONE ||
-           (job->not_before_us != PR_TIME_NONE && job->not_before_us > lane->now_us) ||
+    return job->kind != PR_JOB_MESSAGE || job->refusal || is_too_early(lane, job) ||
            (job->expiry_us != PR_TIME_NONE && job->expiry_us <= lane->now_us);
 }
 

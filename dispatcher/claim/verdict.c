@@ -156,6 +156,7 @@ static void defer(struct pr_lane *lane, struct pr_job *job, const PGresult *rows
         return;
     }
     count(lane, job, "deferred", reason);
+    pr_lane_put_off(lane, job);
     if (job->gen > 0) {
         pr_lane_settle(lane, job, 0, PR_NEXT_SETTLED); /* its row in `deferred` was kept by the claim */
         return;

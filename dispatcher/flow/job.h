@@ -12,6 +12,7 @@
 #include "core/record.h"
 #include "core/template.h"
 #include "flow/book.h"
+#include "flow/portion.h"
 
 #include <bsd/sys/queue.h>
 #include <stdbool.h>
@@ -157,6 +158,7 @@ struct pr_job {
     bool is_dropped;            /* its partition went: written back, never settled by us */
     bool has_row;               /* a row of the ledger is known to be there: it is never set aside any more */
     bool is_regated;            /* something changed: written back and decided again */
+    bool is_put_off;            /* bulk that is put off: counted in pr_jobs.portion until it is settled */
     bool is_on_wire;            /* holds a place on the wire: from the first request until nothing is left to write */
     bool is_entered;            /* holds, or waits for, its keys at the gate */
     bool is_queued;             /* on `queue` */
@@ -174,6 +176,7 @@ struct pr_jobs {
     size_t n[PR_JOB_STATES];
     uint64_t settled; /* that ever came to SETTLED */
     int64_t now_ns;   /* CLOCK_MONOTONIC of this turn; the lane sets it */
+    struct pr_portion portion;
 };
 
 void pr_jobs_init(struct pr_jobs *jobs);
@@ -186,6 +189,9 @@ void pr_job_free(struct pr_jobs *jobs, struct pr_job *job);
 
 /* The only writer of `state`; a step that the table does not know ends the process. */
 void pr_job_move(struct pr_jobs *jobs, struct pr_job *job, enum pr_job_state to);
+
+/* The job is bulk and is put off; may be said more than once. */
+void pr_job_put_off(struct pr_jobs *jobs, struct pr_job *job);
 
 /* The table of legal steps. */
 bool pr_job_may_move(enum pr_job_state from, enum pr_job_state to);

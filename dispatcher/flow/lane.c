@@ -146,8 +146,16 @@ enum pr_memory_use pr_part_use(const struct pr_lane *lane, const struct pr_part 
     return lane->process->topics[part->topic].is_bulk ? PR_MEMORY_BULK : PR_MEMORY_EVENTS;
 }
 
+void pr_lane_put_off(struct pr_lane *lane, struct pr_job *job) {
+    if (job->part && pr_part_use(lane, job->part) == PR_MEMORY_BULK) {
+        pr_job_put_off(&lane->jobs, job);
+    }
+}
+
 bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part) {
-    return !part->is_revoked && part->backlog_n > 0 && pr_lane_has_memory(lane, pr_part_use(lane, part)) &&
+    enum pr_memory_use use = pr_part_use(lane, part);
+    return !part->is_revoked && part->backlog_n > 0 && pr_lane_has_memory(lane, use) &&
+           (use != PR_MEMORY_BULK || pr_portion_may_take(&lane->jobs.portion, lane->now_ns)) &&
            pr_tracker_has_room(&part->tracker, part->backlog[part->backlog_head]->offset);
 }
 

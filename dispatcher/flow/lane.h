@@ -169,7 +169,11 @@ int64_t pr_lane_memory(const struct pr_lane *lane); /* the lane's part */
 /* What the partition's records are. */
 enum pr_memory_use pr_part_use(const struct pr_lane *lane, const struct pr_part *part);
 
-/* Whether the next record of the partition's backlog may be taken: there is one, and its window and the lane's memory have room. */
+/* A job that the claim will not let go now, or did not: when it is bulk, the lane takes bulk in more slowly. */
+void pr_lane_put_off(struct pr_lane *lane, struct pr_job *job);
+
+/* Whether the next record of the partition's backlog may be taken: there is one, its window and the lane's memory have room, and bulk does
+ * not rest. */
 bool pr_part_may_take(const struct pr_lane *lane, const struct pr_part *part);
 
 /* All jobs are gone and nothing is left to write. */

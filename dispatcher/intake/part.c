@@ -263,10 +263,13 @@ static bool is_stopped_by_dead(struct pr_lane *lane) {
 static void fill_windows(struct pr_lane *lane) {
     enum { TURN_MAX = 250 }; /* records a turn, so that answers are not kept waiting */
     struct pr_part *part = NULL;
-    int taken = 0;
+    int taken = 0, taken_bulk = 0;
     TAILQ_FOREACH (part, &lane->parts, link) {
-        while (taken < TURN_MAX && pr_part_may_take(lane, part) && !is_stopped_by_dead(lane) && take_one(lane, part)) {
+        bool is_bulk = pr_part_use(lane, part) == PR_MEMORY_BULK;
+        while (taken < TURN_MAX && !(is_bulk && taken_bulk == PR_PORTION_JOBS) && pr_part_may_take(lane, part) &&
+               !is_stopped_by_dead(lane) && take_one(lane, part)) {
             taken++;
+            taken_bulk += is_bulk;
         }
     }
     if (taken == TURN_MAX) {

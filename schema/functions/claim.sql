@@ -2,6 +2,18 @@
 -- Arrays are sorted by id and hold no id and no recipient twice. The order of the statements is the design: fences; look-ups and
 -- insert; rows that were there already; frequency caps under their rows' locks; quota under the pool's lock; corrections; hits.
 
+-- When an unknown that is not sent again now is looked at again: ever less often while its sender is not heard, at its end only when it is never resent.
+create or replace function postrider.unknown_due_v1(p_tenant int, p_day date, p_id uuid, p_expiry timestamptz) returns timestamptz
+    language sql volatile
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
+    select case when m.resends = 0 and m.category in (0, 2) then least(coalesce(p_expiry, 'infinity'), now.at + least(greatest(
+                    (now.at - coalesce((select max(o.at) from postrider.outcome o where o.tenant = p_tenant and o.day = p_day and o.id = p_id), m.at)) / 2,
+                    interval '30 seconds'), interval '15 minutes'))
+                else coalesce(p_expiry, 'infinity') end
+    from postrider.message m, (select postrider.clock() as at) now
+    where m.tenant = p_tenant and m.day = p_day and m.id = p_id
+$$;
+
 -- Rows that were there already: the verdict table, row by row, because each may need something else. Returns positions and verdicts;
 -- rows to evaluate again get p_state (what the claim decided for a new row) and are ours from here on. back_pool: the pool whose slot, and
 -- back_contact: the person whose hit, were taken by a claim before and reached nobody.
@@ -101,7 +113,8 @@ begin
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             elsif verdict = 9 then
                 update postrider.deferred d
-                set due = greatest(v_now + interval '30 seconds', j.until), taken_owner = null, taken_epoch = null, is_asleep = false, reason = 'unknown'
+                set due = greatest(postrider.unknown_due_v1(p_tenant, p_day, j.id, j.expiry), j.until), taken_owner = null, taken_epoch = null,
+                    is_asleep = false, reason = 'unknown'
                 where d.tenant = p_tenant and d.day = p_day and d.id = j.id and d.gen = j.gen;
             end if;
         end if;
@@ -145,7 +158,8 @@ begin
     if p_was_unknown then -- it may not be sent again now: it stays unknown and is asked again
         update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - 1
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
-        update postrider.deferred d set taken_owner = null, taken_epoch = null, due = greatest(p_until, postrider.clock() + interval '30 seconds')
+        update postrider.deferred d
+        set taken_owner = null, taken_epoch = null, due = greatest(p_until, postrider.unknown_due_v1(p_tenant, p_day, p_id, p_expiry))
         where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen;
         return 9;
     end if;

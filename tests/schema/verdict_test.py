@@ -170,6 +170,32 @@ class Unknown(ledger.Case):
         self.assertEqual((row["gen"], row["taken_owner"], ledger.instant(row["due"])), (1, None, after(seconds=30)))
         self.assertEqual((self.state(1), self.message(1)["gen"]), (UNKNOWN, 1))
 
+    def test_an_unknown_that_nobody_hears_of_is_asked_for_less_and_less_often(self):
+        job = self.make_unknown()
+        waits = []
+        for age_s in (40, 60, 120, 600, 1800, 1802, 36000):
+            self.s.set_clock(after(seconds=age_s))
+            self.b.claim([dataclasses.replace(job, no=1000000 + age_s)])
+            waits.append((ledger.instant(self.deferred(1)["due"]) - after(seconds=age_s)).total_seconds())
+        self.assertEqual(waits, [30, 30, 60, 300, 900, 900, 900])
+
+    def test_an_unknown_is_asked_for_when_it_expires_at_the_latest(self):
+        job = dataclasses.replace(self.make_unknown(), expiry=after(seconds=20))
+        self.b.claim([job])
+        self.assertEqual(ledger.instant(self.deferred(1)["due"]), after(seconds=20))
+
+    def test_what_is_never_resent_is_looked_at_again_only_at_its_end(self):
+        marketing = dataclasses.replace(self.make_unknown(MARKETING), expiry=after(hours=5))
+        self.b.claim([marketing])
+        self.assertEqual(ledger.instant(self.deferred(1)["due"]), after(hours=5))
+        resent = dataclasses.replace(self.make_unknown(n=2), expiry=after(hours=6))
+        self.receipts_arrive()
+        self.assertEqual(self.b.verdict(resent), "send")
+        self.b.settle(Out(2, OUT_UNKNOWN, attempt=2))
+        self.b.park(Park(2, gen=1, state=UNKNOWN, reason="unknown", attempt=2))
+        self.b.claim([dataclasses.replace(resent, gen=2, no=999999)])
+        self.assertEqual(ledger.instant(self.deferred(2)["due"]), after(hours=6))
+
     def test_waiting_ends_when_it_expires_and_stays_unknown(self):
         job = self.make_unknown()
         self.assertEqual(self.b.verdict(dataclasses.replace(job, expiry=after(seconds=-1))), "waiting")

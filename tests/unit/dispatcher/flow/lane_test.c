@@ -65,6 +65,29 @@ static void nothing_is_taken_from_an_empty_backlog_or_a_revoked_partition(void *
     assert_false(takes(EVENTS, 0));
 }
 
+static void bulk_rests_after_a_portion_that_was_put_off_and_events_do_not(void **state) {
+    (void)state;
+    struct pr_job *job = pr_job_new(&lane.jobs);
+    job->part = &part;
+    part.topic = EVENTS;
+    lane.now_ns = lane.jobs.now_ns = 1000;
+    pr_lane_put_off(&lane, job);
+    assert_false(job->is_put_off);
+    part.topic = BULK;
+    pr_lane_put_off(&lane, job);
+    pr_lane_put_off(&lane, job); /* by its claim too */
+    assert_int_equal(lane.jobs.portion.open, 1);
+    assert_true(takes(BULK, 0));
+    lane.now_ns = lane.jobs.now_ns = 1100;
+    pr_job_move(&lane.jobs, job, PR_JOB_SETTLED);
+    assert_int_equal(lane.jobs.portion.open, 0);
+    assert_false(takes(BULK, 0));
+    assert_true(takes(EVENTS, 0));
+    lane.now_ns = lane.jobs.portion.next_ns;
+    assert_true(takes(BULK, 0));
+    pr_job_free(&lane.jobs, job);
+}
+
 static void a_full_window_takes_nothing_until_one_is_settled(void **state) {
     (void)state;
     uint32_t first = pr_tracker_deliver(&part.tracker, 5);
@@ -79,6 +102,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(bulk_may_use_half_of_the_memory_events_three_quarters_and_what_comes_back_all),
         TEST(nothing_is_taken_from_an_empty_backlog_or_a_revoked_partition),
+        TEST(bulk_rests_after_a_portion_that_was_put_off_and_events_do_not),
         TEST(a_full_window_takes_nothing_until_one_is_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
