@@ -10,8 +10,8 @@ enum {
     PR_PORTION_REST = 9, /* times as long as the portion took: at most a tenth of the time goes into putting off */
 };
 
-/* However slow the database is, bulk is looked at again after this. */
-#define PR_PORTION_REST_MAX_NS (INT64_C(2) * 1000000000)
+/* A portion that took longer waited for others: no rest lasts longer than this. */
+#define PR_PORTION_REST_MAX_NS (INT64_C(100) * 1000000)
 
 /* One thread. All zero: nothing was put off yet. */
 struct pr_portion {

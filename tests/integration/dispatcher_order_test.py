@@ -117,6 +117,28 @@ class Order(road.RoadCase):
         env.wait_until(lambda: self.accepted(BAKERY_NUMBER) == 20, 60, "the other's messages are sent")
         self.assertLess(self.accepted(road.NUMBER), 1500)
 
+    def test_bulk_that_cannot_go_stops_neither_events_nor_the_bulk_behind_it_that_can(self):
+        r, bulk = self.road, f"{self.road.name}.bulk"
+        r.people(1500)
+        self.bakery()
+        self.rate(1)
+        self.rate(1000, tenant=2)
+        r.make_topic(bulk)
+        r.dispatcher(topics__broadcast=bulk, dispatch__window=64)
+        r.publish([event(i, "promo.sent") for i in range(1500)], topic=bulk)
+        r.publish([event(i, "promo.sent", tenant="bakery") for i in range(5000, 5030)], topic=bulk)
+        r.publish([event(i, tenant="bakery") for i in range(5030, 5060)])
+        env.wait_until(lambda: self.accepted(BAKERY_NUMBER) == 60, 60, "the other's bulk and events are sent")
+        env.wait_until(lambda: r.fates().get("deferred:sender_busy", 0) > 1400, 60, "what the line has no room for is put off")
+        self.rate(1000)
+        r.pg.sql("insert into postrider.control (tenant, kind, target) values (1, 'reload', '')")
+        env.wait_until(lambda: r.answered() == 1560, 60, "the rest is sent")
+        r.stop()  # what is claimed is sent or written back
+        fates = r.fates()
+        self.assertEqual(sum(fates.values()), 1560, fates)
+        self.assertGreater(fates["deferred:sender_busy"], 1400, fates)
+        r.check(self)
+
     def test_a_tenant_with_thousands_due_at_once_does_not_hide_what_another_has_due(self):
         self.publish_both("order.later", 3000)
         env.wait_until(lambda: self.accepted(BAKERY_NUMBER) == 20, 60, "the other's messages are sent")

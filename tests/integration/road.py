@@ -161,10 +161,10 @@ class Road:
         self.ports = {}
         self.published = 0  # records; kcat has waited for each
 
-    def make_topic(self):
+    def make_topic(self, name=None):
         """The embedded broker makes topics when they are asked for."""
         if self.kafka.folder:
-            self.kafka.topic(f"{self.topic}:{PARTITIONS}")
+            self.kafka.topic(f"{name or self.topic}:{PARTITIONS}")
 
     # ---- dispatchers ----
 
@@ -225,13 +225,13 @@ class Road:
             where c.tenant = {tenant} and ({consent} >> g.category) & 1 = 1 and c.address between '+5511{900000000 + first}' and '+5511{900000000 + first + n - 1}';
             """)
 
-    def publish(self, events, partition=None, headers=None):
-        """Events (dict), or (key, bytes): keyed by recipient, all in one call, waits until the broker has them."""
+    def publish(self, events, partition=None, headers=None, topic=None):
+        """Events (dict), or (key, bytes): keyed by recipient, all in one call, waits until the broker has them. `topic`: another than the test's."""
         out = []
         for item in events:
             key, value = (item.get("to", "x"), json.dumps(item, ensure_ascii=False).encode()) if isinstance(item, dict) else item
             out.append(key.encode() + BY_HAND.encode() + value)
-        arguments = ["kcat", "-b", self.kafka.bootstrap, "-P", "-t", self.topic, "-D", MESSAGES, "-K", BY_HAND, "-X", "acks=all",
+        arguments = ["kcat", "-b", self.kafka.bootstrap, "-P", "-t", topic or self.topic, "-D", MESSAGES, "-K", BY_HAND, "-X", "acks=all",
                      "-X", "topic.partitioner=murmur2_random", "-X", "linger.ms=1"]
         arguments += [] if partition is None else ["-p", str(partition)]
         for name, value in (headers or {}).items():
@@ -287,10 +287,11 @@ class Road:
     def check(self, test, lost_to_unknown=True):
         """The invariants: every record one fate, one body a message id, what is sent was taken, what was taken is sent or unknown."""
         doubled = self.pg.rows("""
-            select part, off, count(*) from (
-                select part, off from postrider.message where state not in (10, 11)
-                union all select part, off from postrider.aside union all select partition, off from postrider.letter where not goes_on) x
-            group by 1, 2 having count(*) > 1""")
+            select topic, part, off, count(*) from (
+                select topic, part, off from postrider.message where state not in (10, 11)
+                union all select topic, part, off from postrider.aside
+                union all select ledger_topic, partition, off from postrider.letter where not goes_on) x
+            group by 1, 2, 3 having count(*) > 1""")
         test.assertEqual(doubled, [], "a record with two fates")
         test.assertEqual(self.answered(), self.published, "records with a fate")
         taken = self.sandbox.accepted()
