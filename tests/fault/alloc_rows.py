@@ -32,23 +32,24 @@ def is_quiet(f):
     return f.answered() >= f.published and f.busy() == 0
 
 
-def places(f):
-    """[(number, caller)] of the first allocation of each caller, and how many there are, in a run over the whole road."""
-    log = f.env.folder / f"alloc-{f.name}"
+def counted(f, name, until_settled):
+    """What the shim wrote of a run with two batches; settled is when what was put off came back, too."""
+    log = f.env.folder / f"alloc-{f.name}-{name}"
     process = start(f, log)
     process.wait_for("event=assigned")
     for _ in range(2):
         load(f)
         env.wait_until(lambda: is_quiet(f), 20, "all has a fate")
-    f.settle()
+    if until_settled:
+        f.settle()
     process.stop()
-    text = log.read_text()
-    return [int(n) for n in re.findall(r"^first (\d+) at", text, re.M)], int(re.search(r"^counted (\d+)$", text, re.M)[1])
+    return log.read_text()
 
 
 def chosen(f):
-    """The first of each caller's, and more, spread over start-up and the road."""
-    firsts, most = places(f)
+    """The first of each caller's over the whole road, and more, spread over as many as a run with two batches makes: those that follow make five."""
+    firsts = [int(n) for n in re.findall(r"^first (\d+) at", counted(f, "firsts", True), re.M)]
+    most = int(re.search(r"^counted (\d+)$", counted(f, "all", False), re.M)[1])
     spread = range(1, most, max(1, most // VALUES))
     numbers = set(firsts[:VALUES])
     while len(numbers) < min(VALUES, most):
