@@ -123,6 +123,15 @@ static void admit(struct pr_lane *lane, struct pr_lane_sender *entry) {
     to_claim(lane, job);
 }
 
+/* It pauses for so long that a claimed message would be taken back, and for so short that it is not worth deferring: claimed now, it would be
+ * claimed and taken back all the while. */
+static bool is_pausing(const struct pr_lane *lane, struct pr_lane_sender *entry) {
+    bool is_pausing = !pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, PR_PATIENCE_CLAIMED_NS) &&
+                      pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, PR_PATIENCE_GATED_NS);
+    entry->short_ns = is_pausing ? lane->now_ns : entry->short_ns;
+    return is_pausing;
+}
+
 /* One each turn, as long as there is room for anybody. */
 static void admit_by_turns(struct pr_lane *lane) {
     const struct pr_options *opt = lane->process->opt;
@@ -132,7 +141,7 @@ static void admit_by_turns(struct pr_lane *lane) {
     while (lane->senders.held[PR_ROOM_AHEAD] < (uint64_t)opt->dispatch.claim_ahead &&
            (seat = pr_round_next(round)) != NULL) {
         struct pr_lane_sender *entry = PR_CONTAINER_OF(seat, struct pr_lane_sender, seat[PR_LINE_GATED]);
-        if (entry->held[PR_ROOM_AHEAD] < allowance(lane, entry) &&
+        if (!is_pausing(lane, entry) && entry->held[PR_ROOM_AHEAD] < allowance(lane, entry) &&
             pr_sender_has_room(entry, PR_ROOM_AHEAD, opt->dispatch.claim_ahead, opt->dispatch.sender_in_flight)) {
             admit(lane, entry);
         } else {

@@ -53,6 +53,9 @@ static void read_facts(struct pr_lane *lane, struct pr_job *job, const PGresult 
 
 /* A change that came while the claim was under way may have missed it. */
 static bool is_touched(const struct pr_lane *lane, int64_t contact, int64_t sent_ns) {
+    if (lane->touch_lost_ns >= sent_ns) {
+        return true;
+    }
     for (size_t i = 0; i < PR_TOUCHES; i++) {
         if (lane->touches[i].contact == contact && lane->touches[i].at_ns >= sent_ns) {
             return true;

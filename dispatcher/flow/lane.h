@@ -112,6 +112,7 @@ struct pr_lane {
     bool is_stopped_by_dead;     /* more of them than is allowed: intake waits for the next minute */
     struct pr_touch touches[PR_TOUCHES];
     size_t touch_next;
+    int64_t touch_lost_ns; /* the newest that had to make room: claims sent until then count as touched */
     struct pr_stat stat;
     struct pr_stall stall;
     struct pr_metric_lane *metric;

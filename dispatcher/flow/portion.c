@@ -22,5 +22,6 @@ void pr_portion_end(struct pr_portion *portion, int64_t now_ns) {
 }
 
 bool pr_portion_may_take(const struct pr_portion *portion, int64_t now_ns) {
-    return portion->begun < PR_PORTION_JOBS && now_ns >= portion->next_ns;
+    bool has_room = portion->begun < PR_PORTION_JOBS || now_ns - portion->begun_ns >= PR_PORTION_STUCK_NS;
+    return has_room && now_ns >= portion->next_ns;
 }

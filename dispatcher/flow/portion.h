@@ -13,6 +13,9 @@ enum {
 /* A portion that took longer waited for others: no rest lasts longer than this. */
 #define PR_PORTION_REST_MAX_NS (INT64_C(100) * 1000000)
 
+/* One that is not written down by then (the database refuses it, or somebody else has it) holds the others up no longer. */
+#define PR_PORTION_STUCK_NS (INT64_C(2) * 1000000000)
+
 /* One thread. All zero: nothing was put off yet. */
 struct pr_portion {
     uint32_t begun, open; /* of this portion: jobs put off, and those of them that are not written down yet */

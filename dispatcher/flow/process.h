@@ -45,6 +45,10 @@ struct pr_process {
 /* Whether our lease still holds, by the clock read now. */
 bool pr_process_has_lease(const struct pr_process *process);
 
+/* A pause that a claimed message waits out where it is, and one that a message waits out in front of its claim; a longer one defers. */
+#define PR_PATIENCE_CLAIMED_NS (INT64_C(2) * 1000000000)
+#define PR_PATIENCE_GATED_NS (INT64_C(30) * 1000000000)
+
 /* The sender's breaker lets messages go, and no pause lasts longer than `patience_ns` from now. */
 bool pr_process_sender_is_up(struct pr_process *process, int32_t sender, int64_t now_ns, int64_t patience_ns);
 

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 /* A sender that pauses for less keeps its messages in its queue. */
-static const int64_t sender_stopped_ns = INT64_C(30) * 1000000000;
 static const int64_t hour_us = INT64_C(3600) * 1000000;
 static const int64_t sender_paused_wait_ns = INT64_C(60) * 1000000000;
 
@@ -119,7 +118,7 @@ static void limit_age(const struct pr_lane *lane, struct pr_job *job) {
 
 static bool sender_is_up(void *arg, const struct pr_sender *sender) {
     struct pr_lane *lane = arg;
-    return pr_process_sender_is_up(lane->process, sender->id, lane->now_ns, sender_stopped_ns);
+    return pr_process_sender_is_up(lane->process, sender->id, lane->now_ns, PR_PATIENCE_GATED_NS);
 }
 
 static bool any_sender(void *arg, const struct pr_sender *sender) {
@@ -180,10 +179,11 @@ static bool is_ignored(const struct pr_lane *lane, struct pr_span type) {
 }
 
 /* Set aside, or a fence-only job when it ends others; of a message that came back, a refusal. */
-static void refuse_early(struct pr_job *job, const char *reason) {
+static void refuse_early(const struct pr_lane *lane, struct pr_job *job, const char *reason) {
     if (job->gen > 0 || job->has_row) {
         job->kind = PR_JOB_MESSAGE;
         job->refusal = reason;
+        limit_age(lane, job); /* an unknown stays one, and ends some day all the same */
         return;
     }
     job->kind = job->fences_n > 0 ? PR_JOB_FENCES : PR_JOB_ASIDE;
@@ -274,13 +274,13 @@ static void find_kind(struct pr_lane *lane, struct pr_job *job, const char *bad_
     bool is_a_control = pr_rule_is_control(job->record.type);
     if (!is_time_ok(lane, job)) {
         job->fences_n = 0; /* a wild time must not move a fence forward for good */
-        refuse_early(job, "bad_time");
+        refuse_early(lane, job, "bad_time");
     } else if (is_a_control && !bad_recipient) {
         job->kind = PR_JOB_CONTROL;
     } else if (!is_a_control && !job->rule) {
-        refuse_early(job, "no_rule");
+        refuse_early(lane, job, "no_rule");
     } else if (bad_recipient) {
-        refuse_early(job, bad_recipient);
+        refuse_early(lane, job, bad_recipient);
     } else {
         prepare_message(lane, job);
     }
@@ -289,11 +289,11 @@ static void find_kind(struct pr_lane *lane, struct pr_job *job, const char *bad_
 bool pr_prepare(struct pr_lane *lane, struct pr_job *job) {
     start_over(lane, job);
     if (!has_row(job) && is_ignored(lane, job->record.type)) {
-        refuse_early(job, "ignored");
+        refuse_early(lane, job, "ignored");
         return true;
     }
     if (!job->tenant && !find_tenant(lane, job)) {
-        refuse_early(job, "unknown_tenant");
+        refuse_early(lane, job, "unknown_tenant");
         return !has_row(job); /* tenants are never removed: a row's is there, or nothing can be said of it */
     }
     if (!pr_rule_is_control(job->record.type)) {

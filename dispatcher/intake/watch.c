@@ -145,7 +145,9 @@ static void read_book(struct pr_lane *lane) {
 
 /* A contact's consent or suppression changed: its claimed messages are decided again, and those whose claim is under way when it answers. */
 static void touch(struct pr_lane *lane, int64_t contact) {
-    lane->touches[lane->touch_next++ % PR_TOUCHES] = (struct pr_touch){.contact = contact, .at_ns = pr_clock_mono_ns()};
+    struct pr_touch *oldest = &lane->touches[lane->touch_next++ % PR_TOUCHES];
+    lane->touch_lost_ns = oldest->at_ns;
+    *oldest = (struct pr_touch){.contact = contact, .at_ns = pr_clock_mono_ns()};
     regate(lane, PR_JOB_SENDING, contact);
     regate(lane, PR_JOB_SETTLING, contact);
     static const enum pr_job_state states[] = {PR_JOB_READY, PR_JOB_WAITING};

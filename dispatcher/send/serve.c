@@ -9,7 +9,6 @@
 #include "send/secret.h"
 
 enum { PR_URL_MAX = 1024, PR_QUANTUM = 8 };
-static const int64_t second_ns = 1000000000;
 static const int64_t token_look_ns = 100 * 1000 * 1000;
 
 /* ---- one job ---- */
@@ -157,7 +156,7 @@ static bool serve(struct pr_lane *lane, struct pr_lane_sender *entry) {
     if (!headers) {
         pr_health_no_token(lane, entry, why);
     }
-    if (!headers || !pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, second_ns * 2)) {
+    if (!headers || !pr_process_sender_is_up(lane->process, entry->id, lane->now_ns, PR_PATIENCE_CLAIMED_NS)) {
         entry->short_ns = lane->now_ns;
         take_back_all(lane, entry);
         return true;

@@ -69,7 +69,7 @@ static bool leaves_doubt(const struct pr_job *job) {
 static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
     pr_sender_off_wire(job);
     leave_part(lane, job, is_settled);
-    if (job->gives_back || leaves_doubt(job)) {
+    if (job->sender && (job->gives_back || leaves_doubt(job))) { /* its rule's last sender may be gone by now */
         pr_claim_give_back(lane, job);
     }
     if (job->is_entered) {

@@ -53,6 +53,7 @@ static void park_params(const struct pr_lane *lane, struct pr_job *const *jobs, 
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->tries));
     COLUMN(PR_OID_INT8, pr_item_int8(params, j->waited_ms + j->lane_wait_us / 1000));
     COLUMN(PR_OID_BYTEA, payload(params, j));
+    COLUMN(PR_OID_INT8, pr_item_int8(params, j->claim_no));
 }
 
 static int16_t outcome_number(enum pr_outcome_kind kind) {
@@ -83,12 +84,14 @@ static void refuse_params(const struct pr_lane *lane, struct pr_job *const *jobs
     COLUMN(PR_OID_UUID, pr_item_uuid(params, &j->identity.id));
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->gen));
     COLUMN(PR_OID_TEXT, pr_item_text(params, span_of(j->aside_reason)));
+    COLUMN(PR_OID_INT8, pr_item_int8(params, j->claim_no));
 }
 
 static void unclaim_params(const struct pr_lane *lane, struct pr_job *const *jobs, size_t n, struct pr_params *params) {
     owner(lane, jobs, params);
     COLUMN(PR_OID_UUID, pr_item_uuid(params, &j->identity.id));
     COLUMN(PR_OID_INT4, pr_item_int4(params, j->gen));
+    COLUMN(PR_OID_INT8, pr_item_int8(params, j->claim_no));
 }
 
 static void aside_params(const struct pr_lane *lane, struct pr_job *const *jobs, size_t n, struct pr_params *params) {
@@ -214,13 +217,13 @@ static void control_params(const struct pr_lane *lane, struct pr_job *const *job
 
 static const struct pr_write writes[] = {
     {PR_WRITE_PARK,
-     "park", "select id from postrider.park_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+     "park", "select id from postrider.park_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
      true, false, park_params},
     {PR_WRITE_OUTCOME, "settle",
      "select postrider.settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)", true, false,
      outcome_params},
-    {PR_WRITE_REFUSE, "refuse", "select postrider.refuse_v1($1, $2, $3, $4, $5, $6, $7)", true, false, refuse_params},
-    {PR_WRITE_UNCLAIM, "unclaim", "select postrider.unclaim_v1($1, $2, $3, $4, $5, $6)", true, false, unclaim_params},
+    {PR_WRITE_REFUSE, "refuse", "select postrider.refuse_v1($1, $2, $3, $4, $5, $6, $7, $8)", true, false, refuse_params},
+    {PR_WRITE_UNCLAIM, "unclaim", "select postrider.unclaim_v1($1, $2, $3, $4, $5, $6, $7)", true, false, unclaim_params},
     {PR_WRITE_ASIDE, "aside", "select postrider.aside_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)", false, false,
      aside_params},
     {PR_WRITE_DEAD, "dead",

@@ -4,15 +4,21 @@
 
 -- When an unknown that is not sent again now is looked at again: ever less often while its sender is not heard, at its end only when it is never resent.
 create or replace function postrider.unknown_due_v1(p_tenant int, p_day date, p_id uuid, p_expiry timestamptz) returns timestamptz
-    language sql volatile
-    set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
-    select case when m.resends = 0 and m.category in (0, 2) then least(coalesce(p_expiry, 'infinity'), now.at + least(greatest(
-                    (now.at - coalesce((select max(o.at) from postrider.outcome o where o.tenant = p_tenant and o.day = p_day and o.id = p_id), m.at)) / 2,
-                    interval '30 seconds'), interval '15 minutes'))
-                else coalesce(p_expiry, 'infinity') end
-    from postrider.message m, (select postrider.clock() as at) now
-    where m.tenant = p_tenant and m.day = p_day and m.id = p_id
-$$;
+    language plpgsql volatile -- not SQL: planned over all the ledger's days at every call
+    set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+    v_now timestamptz := postrider.clock();
+    v_end timestamptz := coalesce(p_expiry, v_now + interval '1 day'); -- without an end it is looked at all the same
+    v_last timestamptz;
+    m record;
+begin
+    select x.category, x.resends, x.at into m from postrider.message x where x.tenant = p_tenant and x.day = p_day and x.id = p_id;
+    if m.resends > 0 or m.category not in (0, 2) then
+        return v_end;
+    end if;
+    select max(o.at) into v_last from postrider.outcome o where o.tenant = p_tenant and o.day = p_day and o.id = p_id;
+    return least(v_end, v_now + least(greatest((v_now - coalesce(v_last, m.at)) / 2, interval '30 seconds'), interval '15 minutes'));
+end $$;
 
 -- Rows that were there already: the verdict table, row by row, because each may need something else. Returns positions and verdicts;
 -- rows to evaluate again get p_state (what the claim decided for a new row) and are ours from here on. back_pool: the pool whose slot, and
@@ -154,9 +160,11 @@ create or replace function postrider.deny_v1(
     set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_is_late boolean := coalesce(p_expiry <= p_until, false);
+    v_is_resend boolean := exists (select from postrider.message m where m.tenant = p_tenant and m.day = p_day and m.id = p_id and m.resends > 0);
 begin
-    if p_was_unknown then -- it may not be sent again now: it stays unknown and is asked again
-        update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - 1
+    -- It may not be sent again now: it stays unknown and is asked again. One that a person let go and that cannot go any more may have been sent, too.
+    if p_was_unknown or v_is_resend and v_is_late then
+        update postrider.message m set state = 4, reason = 'unknown', resends = m.resends - p_was_unknown::int::smallint
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id;
         update postrider.deferred d
         set taken_owner = null, taken_epoch = null, due = greatest(p_until, postrider.unknown_due_v1(p_tenant, p_day, p_id, p_expiry))

@@ -45,7 +45,11 @@ begin
             case when v_has_row then p_id end, postrider.redrives_of_v1(p_header_names, p_header_values))
     on conflict (day, topic, part, off) do update
         set reason = excluded.reason, detail = excluded.detail, at = excluded.at, redriven_at = null, message_day = excluded.message_day,
-            message = excluded.message
+            message = excluded.message, purged_at = null, -- a letter that was emptied meanwhile gets its record back
+            key = case when l.purged_at is null then l.key else excluded.key end,
+            value = case when l.purged_at is null then l.value else excluded.value end,
+            header_names = case when l.purged_at is null then l.header_names else excluded.header_names end,
+            header_values = case when l.purged_at is null then l.header_values else excluded.header_values end
         where v_has_row;
 end $$;
 

@@ -11,7 +11,9 @@ begin
     if not found then
         return false;
     end if;
-    update postrider.sender s set receipt_at = postrider.clock() where s.tenant = p_tenant and s.id = m.sender;
+    -- Not at every receipt: all receipts of a sender would wait for each other's commit.
+    update postrider.sender s set receipt_at = postrider.clock()
+    where s.tenant = p_tenant and s.id = m.sender and (s.receipt_at is null or s.receipt_at < postrider.clock() - interval '5 seconds');
     if m.state > 5 and m.reason is distinct from 'resolved_lost' then -- whoever said lost did not know
         return false;
     end if;
@@ -19,8 +21,11 @@ begin
     values (p_tenant, p_day, p_id, p_attempt, 1, 0, 0, m.sender, 0, 0, postrider.clock(), 'receipt', p_wamid)
     on conflict (tenant, day, id, attempt) do update
         set kind = 1, reason = 'receipt', wamid = excluded.wamid where postrider.outcome.kind not in (1, 4);
-    if m.state = 1 then
-        return false; -- its owner, or whoever takes it over, finds the outcome
+    if m.state = 1 then -- its owner, or whoever takes it over, finds the outcome; a resend that was not handed over yet is taken back for it
+        if m.resends > 0 then
+            insert into postrider.control (tenant, kind, target) values (p_tenant, 'contact', m.contact::text);
+        end if;
+        return false;
     end if;
     update postrider.message x set state = 6, reason = 'receipt' where x.tenant = p_tenant and x.day = p_day and x.id = p_id;
     delete from postrider.deferred d where d.tenant = p_tenant and d.day = p_day and d.id = p_id;

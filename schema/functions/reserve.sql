@@ -158,11 +158,12 @@ begin
 end $$;
 
 -- Wakes people who sleep for quota: at most the room minus those awake already, transactional first, oldest first, each with
--- all that waits for them. A pool that another process is at is left to it.
+-- all that waits for them, and at most a thousand of them, because outcomes wait for this. A pool that another process is at is left to it.
 create or replace function postrider.wake_v1(p_tenant int, p_pool int) returns bigint
     language plpgsql volatile
     set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
+    v_most constant int := 1000;
     v_pool record;
     v_free int;
     v_awake int;
@@ -184,8 +185,8 @@ begin
     if v_free <= 0 then
         return 0;
     end if;
-    select * into v_people, v_is_all from postrider.sleepers_v1(p_tenant, p_pool, 0, v_free);
-    v_free := v_free - cardinality(v_people) - coalesce(v_pool.reserve, 0);
+    select * into v_people, v_is_all from postrider.sleepers_v1(p_tenant, p_pool, 0, least(v_free, v_most));
+    v_free := least(v_free - cardinality(v_people) - coalesce(v_pool.reserve, 0), v_most - cardinality(v_people));
     if v_is_all and v_free > 0 then
         select * into v_more, v_is_all from postrider.sleepers_v1(p_tenant, p_pool, 1, v_free);
         v_people := v_people || v_more;

@@ -37,7 +37,8 @@ end $$;
 
 -- Jobs that were decided after the claim without an attempt: rendering refused them. Only the owner may. Row by row, as all that follows: a join on a
 -- partition that was never analysed becomes a scan of it (measured: 230 ms for 1,000 rows in a partition of 600,000, and growing).
-create or replace function postrider.refuse_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_reason text[])
+create or replace function postrider.refuse_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_reason text[],
+    p_claim_no bigint[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
@@ -47,7 +48,7 @@ begin
         update postrider.message m
         set state = case when m.resends = 0 then 7 else 4 end, reason = case when m.resends = 0 then p_reason[i] else 'unknown' end
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i] and m.gen = p_gen[i] and m.state = 1
-          and m.owner = p_owner and m.epoch = p_epoch
+          and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = p_claim_no[i]
         returning m.state into v_state;
         if v_state = 4 then -- a resend: its first attempt may have reached the person, whatever stands against another one
             update postrider.deferred d
@@ -74,7 +75,7 @@ $$;
 create or replace function postrider.park_v1(
     p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_state smallint[], p_orphan boolean[], p_reason text[],
     p_due timestamptz[], p_wait_ms bigint[], p_expiry timestamptz[], p_since timestamptz[], p_kafka_at timestamptz[], p_attempt int[],
-    p_tries int[], p_waited_ms bigint[], p_payload bytea[])
+    p_tries int[], p_waited_ms bigint[], p_payload bytea[], p_claim_no bigint[])
     returns table (id uuid) language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -104,7 +105,7 @@ begin
             attempt = greatest(x.attempt + p_orphan[i]::int, v_attempt)
         where x.tenant = p_tenant and x.day = p_day and x.id = p_id[i] and x.gen = p_gen[i]
           and case when p_orphan[i] then x.state = 1 and not postrider.is_alive_v1(x.owner, x.epoch)
-                   else x.state in (1, 3) and x.owner = p_owner and x.epoch = p_epoch end
+                   else x.state in (1, 3) and x.owner = p_owner and x.epoch = p_epoch and x.claim_no = p_claim_no[i] end
         returning x.* into m;
         continue when not found;
         if p_gen[i] > 0 then
@@ -130,21 +131,23 @@ end $$;
 
 -- Others took a message for perhaps sent while its owner was frozen; the owner, awake again, says that it never was. It waits no longer, unless somebody
 -- has claimed it since. A resend stays unknown: what came before it may have been sent.
-create or replace function postrider.not_sent_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid, p_gen int)
+create or replace function postrider.not_sent_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid, p_gen int, p_claim_no bigint)
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
     update postrider.message m set state = 3, reason = 'unclaimed'
     where m.tenant = p_tenant and m.day = p_day and m.id = p_id and m.gen = p_gen + 1 and m.state = 4 and m.resends = 0
-      and m.owner = p_owner and m.epoch = p_epoch;
+      and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = p_claim_no;
     if found then
         update postrider.deferred d set due = postrider.clock(), reason = 'unclaimed'
         where d.tenant = p_tenant and d.day = p_day and d.id = p_id and d.gen = p_gen + 1;
     end if;
 end $$;
 
--- Claimed and not handed to curl: gen kept, taken mark cleared, no offset settled. A resend is again what it was.
-create or replace function postrider.unclaim_v1(p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[])
+-- Claimed and not handed to curl: gen kept, taken mark cleared, no offset settled. A resend is again what it was. By the claim's number, not by the
+-- owner alone: another lane of the same process may have claimed the id since, and may have it on the wire.
+create or replace function postrider.unclaim_v1(
+    p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_claim_no bigint[])
     returns void language plpgsql volatile
     set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
@@ -153,10 +156,11 @@ begin
     for i in 1 .. cardinality(p_id) loop
         update postrider.message m set state = 2
         where m.tenant = p_tenant and m.day = p_day and m.id = p_id[i] and m.gen = p_gen[i] and m.state = 1
-          and m.owner = p_owner and m.epoch = p_epoch
+          and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = p_claim_no[i]
         returning m.resends into v_resends;
         if not found then
-            perform postrider.not_sent_v1(p_tenant, p_day, p_owner, p_epoch, p_id[i], p_gen[i]);
+            perform postrider.not_sent_v1(p_tenant, p_day, p_owner, p_epoch, p_id[i], p_gen[i], p_claim_no[i]);
+            continue;
         end if;
         if v_resends > 0 then
             update postrider.message m

@@ -16,6 +16,7 @@ begin
     if exists (select from pg_roles where rolname = 'postrider_webhook') then
         grant update on postrider.sender, postrider.message to postrider_webhook;
         grant insert, update on postrider.outcome to postrider_webhook;
+        grant insert on postrider.control to postrider_webhook;
         grant delete on postrider.deferred to postrider_webhook;
     end if;
     -- Whoever may drop partitions may drop the ledger.

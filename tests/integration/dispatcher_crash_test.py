@@ -43,6 +43,23 @@ class Crash(road.RoadCase):
         time.sleep(2)
         self.assertEqual(len(r.sandbox.record()), taken, "something was sent again")
 
+    def test_what_a_kill_left_is_unknown_although_its_sender_went_meanwhile(self):
+        r = self.road
+        r.people(100)
+        r.sandbox.config(latency={"fixed_ms": 2000})
+        first = r.dispatcher()
+        r.publish([event(n) for n in range(100)])
+        self.wait_for_wire(20)
+        first.signal(signal.SIGKILL)
+        r.pg.sql("update postrider.sender set status = 'disconnected'")
+        r.dispatcher()
+        r.settled(40)
+        fates = r.fates()
+        self.assertEqual(sum(fates.values()), 100)
+        self.assertGreaterEqual(fates["unknown"], 20)
+        r.stop()  # by its end each has let go of what it kept
+        r.check(self)
+
     def test_two_dispatchers_one_killed_and_another_frozen_past_its_lease_and_woken(self):
         r = self.road
         r.people(900)

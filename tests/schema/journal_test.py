@@ -240,6 +240,27 @@ class Resend(JournalCase):
         self.s.do(f"select postrider.receipt_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 1, 'w')")
         self.assertEqual((self.crash().verdict(job), self.fate(1)), ("duplicate", "sent"))
 
+    def test_a_receipt_of_the_first_attempt_takes_back_what_was_not_handed_over(self):
+        self.claim_resend()
+        self.s.do("delete from postrider.control")
+        self.s.do(f"select postrider.receipt_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 1, 'w')")
+        self.assertEqual(self.s.rows("select tenant, kind, target from postrider.control"), [{"tenant": 1, "kind": "contact", "target": "1"}])
+
+    def test_a_receipt_of_a_first_try_on_the_wire_takes_nothing_back(self):
+        self.a.claim([Job(1)])
+        self.s.do("delete from postrider.control")
+        self.s.do(f"select postrider.receipt_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 1, 'w')")
+        self.assertEqual(self.count("control"), 0)
+
+    def test_that_its_sender_is_heard_is_written_once_in_five_seconds(self):
+        self.a.claim([Job(1)])
+        heard = []
+        for seconds in (0, 4, 5, 6):
+            self.s.set_clock(ledger.after(seconds=seconds))
+            self.s.do(f"select postrider.receipt_v1(1, '{ledger.DAY}', '{ledger.message_id(1)}', 1, 'w')")
+            heard.append(ledger.instant(self.s.value("select receipt_at from postrider.sender where id = 1")))
+        self.assertEqual(heard, [ledger.after(seconds=s) for s in (0, 0, 0, 6)])
+
     def test_let_go_by_a_person_it_still_goes(self):
         job = self.claim_resend(MARKETING)
         again = self.crash()

@@ -6,6 +6,7 @@ there the SQL files are loaded as they stand in the tree.
 """
 
 import atexit
+import copy
 import dataclasses
 import datetime
 import itertools
@@ -298,16 +299,24 @@ class Lane:
     def __init__(self, session, name, lease_s=3600, journal=None, left=None):
         """journal: the key of the journal that it keeps. left: what the journal of the one before says: (owner, epoch, key, numbers of messages)."""
         self.session, self.name, self.journal = session, name, journal
+        self.numbers = {}  # of the last claim of each message
         owner, epoch, key, numbers = left or (None, None, None, [])
         started = session.row(f"select * from postrider.instance_start_v1('{name}', 'host', {lease_s * 1000}, {literal(journal)}, {literal(owner)}, "
                               f"{literal(epoch)}, {literal(key)}, {array('uuid', map(message_id, numbers))})")
         self.owner, self.epoch, self.took_journal = started["id"], started["epoch"], started["is_journal_taken"]
+
+    def another_lane(self):
+        """Of the same process."""
+        other = copy.copy(self)
+        other.numbers = {}
+        return other
 
     def die(self):
         """Its lease ends."""
         self.session.do(f"update postrider.instance set lease_until = clock_timestamp() - interval '1 s' where id = {self.owner}")
 
     def claim_sql(self, jobs=(), fences=(), back=(), day=DAY, other=None, pool=1):
+        self.numbers.update({j.n: j.no for j in jobs})
         return _claim_sql(sorted(jobs, key=lambda j: j.n), fences, back, (1, day, other or day, pool, self.owner, self.epoch))
 
     def send_claim(self, jobs=(), **more):
@@ -337,7 +346,10 @@ class Lane:
             ("int", "gen"), ("smallint", "state"), ("boolean", "orphan"), ("text", "reason"), ("timestamptz", "due"), ("bigint", "wait_ms"),
             ("timestamptz", "expiry"), ("timestamptz", "since"), ("timestamptz", "kafka_at"), ("int", "attempt"), ("int", "tries"),
             ("bigint", "waited_ms"), ("bytea", "payload")))]
-        return f"select id from postrider.park_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {', '.join(columns)})"
+        return f"select id from postrider.park_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {', '.join(columns)}, {self._claims(p.n for p in parks)})"
+
+    def _claims(self, numbers):
+        return array("bigint", [self.numbers.get(n, 0) for n in numbers])
 
     def park(self, *parks, day=DAY):
         """Returns the numbers of those that were parked."""
@@ -358,12 +370,12 @@ class Lane:
     def unclaim(self, *works, day=DAY):
         """Each work is a pair of number and gen."""
         ids, gens = array("uuid", [message_id(n) for n, _ in works]), array("int", [gen for _, gen in works])
-        self.session.do(f"select postrider.unclaim_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {ids}, {gens})")
+        self.session.do(f"select postrider.unclaim_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {ids}, {gens}, {self._claims(n for n, _ in works)})")
 
     def refuse(self, *works, reason="missing_parameter", day=DAY):
         ids, gens = array("uuid", [message_id(n) for n, _ in works]), array("int", [gen for _, gen in works])
         reasons = array("text", [reason] * len(works))
-        self.session.do(f"select postrider.refuse_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {ids}, {gens}, {reasons})")
+        self.session.do(f"select postrider.refuse_v1(1, {literal(day)}, {self.owner}, {self.epoch}, {ids}, {gens}, {reasons}, {self._claims(n for n, _ in works)})")
 
 
 class Server:

@@ -252,6 +252,16 @@ class Purge(Letters, ledger.Case):
         self.dead()
         self.assertEqual((self.letter()["value"], self.count("dead_letter")), (None, 1))
 
+    def test_one_that_was_redriven_before_and_fails_again_gets_its_record_back(self):
+        self.die_waiting()
+        self.assertEqual(self.redrive(), "redriven")
+        self.purge()
+        self.dead(n=1, gen=2, reason="22P05", headers=([b"h"], [b"2"]), value=b"again")
+        letter = self.letter()
+        self.assertEqual([letter[k] for k in ("key", "value", "header_names", "purged_at", "redriven_at", "reason")],
+                         ["\\x6b", "\\x" + b"again".hex(), ["\\x68"], None, None, "22P05"])
+        self.assertEqual((self.s.value("select state from postrider.letter"), self.redrive()), ("open", "redriven"))
+
     def test_it_cannot_be_redriven(self):
         self.die_waiting()
         self.purge()

@@ -173,6 +173,17 @@ class Hits(PolicyCase):
         self.assertEqual((self.state(1), self.message(1)["resends"]), (UNKNOWN, 0))
         self.assertEqual(instant(self.deferred(1)["due"]), after(days=1) + SLACK)
 
+    def test_let_go_by_a_person_and_capped_beyond_its_end_it_is_unknown_and_not_refused(self):
+        self.policy(UTILITY, caps=[(1, DAY)])
+        self.claim(n=1, category=UTILITY)
+        self.a.park(Park(1, state=UNKNOWN, reason="unknown", wait_ms=0))
+        self.s.do("delete from postrider.freq")
+        self.claim(n=2, category=UTILITY)
+        self.s.do(f"select postrider.resolve_unknown_v1(1, '{ledger.DAY}', '{message_id(1)}', 'resend')")
+        self.assertEqual(self.verdict(n=1, gen=1, category=UTILITY, expiry=after(hours=3)), "waiting")
+        self.assertEqual((self.state(1), self.message(1)["resends"]), (UNKNOWN, 1))
+        self.assertEqual(instant(self.deferred(1)["due"]), after(days=1) + SLACK)
+
     def test_a_failure_gives_its_hit_back_with_the_next_claim(self):
         self.claim(n=1)
         self.a.settle(Out(1, OUT_REJECT))

@@ -116,7 +116,7 @@ class Webhook(RoleCase):
 
     def test_it_changes_only_what_a_receipt_changes(self):
         self.assertEqual(self.granted("webhook", "update"), ["message", "outcome", "sender"])
-        self.assertEqual(self.granted("webhook", "insert"), ["outcome"])
+        self.assertEqual(self.granted("webhook", "insert"), ["control", "outcome"])
         self.assertEqual(self.granted("webhook", "delete"), ["deferred"])
 
     def test_it_redrives_and_purges_nothing(self):

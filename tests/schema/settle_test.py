@@ -177,6 +177,27 @@ class Unclaim(ledger.Case):
         self.a.unclaim((1, 0))
         self.assertEqual((self.state(1), self.message(1)["owner"]), (CLAIMED, self.b.owner))
 
+    def test_of_two_lanes_of_a_process_each_writes_back_its_own_claim_only(self):
+        """The same id came to both: only one of them holds the claim, under the same owner and epoch."""
+        self.a.claim([Job(1)])
+        other = self.a.another_lane()
+        self.assertEqual(other.verdict(Job(1)), "held")
+        other.unclaim((1, 0))
+        self.assertEqual(self.state(1), CLAIMED)
+        self.a.settle(Out(1, OUT_UNKNOWN))
+        self.assertEqual(self.a.park(Park(1, state=UNKNOWN, reason="unknown", attempt=1, wait_ms=120_000)), [1])
+        other.unclaim((1, 0))
+        self.assertEqual((self.state(1), ledger.instant(self.deferred(1)["due"])), (UNKNOWN, after(minutes=2)))
+
+    def test_a_deferral_is_not_parked_over_the_claim_of_another_lane(self):
+        self.assertEqual(self.a.verdict(Job(1, hold=after(hours=1), hold_reason="sender_busy")), "defer")
+        other = self.a.another_lane()
+        self.assertEqual(other.verdict(Job(1)), "send")
+        self.assertEqual(self.a.park(Park(1)), [])
+        self.a.refuse((1, 0))
+        self.a.unclaim((1, 0))
+        self.assertEqual((self.state(1), self.message(1)["gen"], self.deferred(1)), (CLAIMED, 0, None))
+
     def taken_over(self):
         """Frozen with a claim that it did not hand over; another one meets the record and calls it unknown."""
         self.a.claim([Job(1)])

@@ -196,6 +196,10 @@ class Unknown(ledger.Case):
         self.b.claim([dataclasses.replace(resent, gen=2, no=999999)])
         self.assertEqual(ledger.instant(self.deferred(2)["due"]), after(hours=6))
 
+    def test_without_an_end_it_is_looked_at_once_a_day(self):
+        self.b.claim([self.make_unknown(MARKETING)])
+        self.assertEqual(ledger.instant(self.deferred(1)["due"]), after(days=1))
+
     def test_waiting_ends_when_it_expires_and_stays_unknown(self):
         job = self.make_unknown()
         self.assertEqual(self.b.verdict(dataclasses.replace(job, expiry=after(seconds=-1))), "waiting")

@@ -48,6 +48,15 @@ class Wake(ledger.Case):
         self.wake()
         self.assertEqual(self.awake(), [2, 4])
 
+    def test_at_most_a_thousand_are_woken_at_once_and_marketing_only_with_those_before_it(self):
+        self.sleep(1, category=MARKETING)
+        self.sleep(2)
+        self.s.do("insert into postrider.deferred select d.tenant, d.day, gen_random_uuid(), d.gen, d.part, d.due, d.is_asleep, d.reason, d.since, d.event_at, "
+                  "d.kafka_at, 1000 + i, d.category, d.pool, d.waited_ms, d.topic, d.off, null, null, d.rule, d.subject, d.payload "
+                  "from postrider.deferred d, generate_series(1, 1499) i where d.contact = 2")
+        self.make_room(100_000)
+        self.assertEqual([self.wake() for _ in range(3)], [1000, 501, 0])
+
     def test_transactional_ones_are_woken_before_older_marketing(self):
         self.sleep(1, category=MARKETING)
         self.sleep(2, category=MARKETING)

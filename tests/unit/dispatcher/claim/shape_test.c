@@ -125,6 +125,26 @@ static void a_sender_is_claimed_for_a_second_ahead_and_no_more(void **state) {
     assert_int_equal(to_claim_of(11), 81);
 }
 
+/* Claimed, it would be taken back and claimed again all the while; for a longer pause it is deferred, which takes a claim. */
+static void a_sender_that_pauses_for_seconds_is_not_claimed_for_until_the_last_two(void **state) {
+    (void)state;
+    const int64_t second = INT64_C(1000000000);
+    passed(0, 0, 1, PR_CATEGORY_UTILITY);
+    pr_shapes_pause(&process.shapes, 11, lane.now_ns, 10 * second);
+    pr_claim_shape(&lane);
+    assert_int_equal(to_claim_of(11), 0);
+    lane.now_ns += 8 * second - 1;
+    pr_claim_shape(&lane);
+    assert_int_equal(to_claim_of(11), 0);
+    lane.now_ns += 1;
+    pr_claim_shape(&lane);
+    assert_int_equal(to_claim_of(11), 1);
+    passed(0, 0, 2, PR_CATEGORY_UTILITY);
+    pr_shapes_pause(&process.shapes, 11, lane.now_ns, 30 * second + 1);
+    pr_claim_shape(&lane);
+    assert_int_equal(to_claim_of(11), 2);
+}
+
 /* Turns are the tenant's first: two numbers of the shop get together what the bakery's one gets. */
 static void tenants_take_turns_and_their_senders_within(void **state) {
     (void)state;
@@ -314,6 +334,7 @@ int main(void) {
         TEST(what_needs_no_room_is_claimed_at_once),
         TEST(what_was_dropped_or_met_another_book_is_not_claimed),
         TEST(a_sender_is_claimed_for_a_second_ahead_and_no_more),
+        TEST(a_sender_that_pauses_for_seconds_is_not_claimed_for_until_the_last_two),
         TEST(tenants_take_turns_and_their_senders_within),
         TEST(one_sender_leaves_a_quarter_of_the_claims_to_who_comes_later),
         TEST(transactional_is_claimed_first_and_marketing_has_its_floor),

@@ -62,12 +62,23 @@ static void however_slow_the_database_bulk_is_looked_at_again(void **state) {
     assert_true(pr_portion_may_take(&portion, 60000 * ms + PR_PORTION_REST_MAX_NS));
 }
 
+static void one_that_is_stuck_holds_up_the_others_for_two_seconds(void **state) {
+    (void)state;
+    struct pr_portion portion = {0};
+    for (int i = 0; i < PR_PORTION_JOBS; i++) {
+        pr_portion_begin(&portion, 5 * ms);
+    }
+    assert_false(pr_portion_may_take(&portion, 5 * ms + PR_PORTION_STUCK_NS - 1));
+    assert_true(pr_portion_may_take(&portion, 5 * ms + PR_PORTION_STUCK_NS));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(before_anything_is_put_off_all_may_be_taken),
         cmocka_unit_test(a_portion_is_full_until_its_last_is_written_down),
         cmocka_unit_test(it_rests_in_proportion_to_what_the_portion_took),
         cmocka_unit_test(a_portion_begins_with_its_first_and_not_with_the_one_before),
+        cmocka_unit_test(one_that_is_stuck_holds_up_the_others_for_two_seconds),
         cmocka_unit_test(however_slow_the_database_bulk_is_looked_at_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
