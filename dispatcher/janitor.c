@@ -44,7 +44,8 @@ static bool clean(struct pr_janitor *janitor) {
     while (is_ok && !atomic_load(&janitor->is_stopping) &&
            number(pg, "select postrider.partition_drop_v1($1)", 1, values) > 0) {
     }
-    (void)number(pg, "select 1 from postrider.tidy_v1($1)", 1, values);
+    while (!atomic_load(&janitor->is_stopping) && number(pg, "select postrider.tidy_v1($1)", 1, values) > 0) {
+    }
     int64_t days = number(pg, "select postrider.partition_ahead_v1()", 0, NULL);
     pr_metric_set(janitor->metric, PR_METRIC_PARTITIONS_AHEAD, 0, days > 0 ? days : 0);
     if (days >= 0 && days < PR_AHEAD_LEAST) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROBE_STEP_MS = 2000, PARAMS_MAX = 80, HOST_LIST_MAX = 16 * 1024 };
+enum { PROBE_STEP_MS = 2000, END_LAST_MS = 2000, PARAMS_MAX = 80, HOST_LIST_MAX = 16 * 1024, STEP_SQL_MAX = 256 };
 #define NS_PER_MS INT64_C(1000000)
 
 static const char transaction_pooler[] = "the connection goes through a pooler in transaction mode, which gives every "
@@ -115,18 +115,26 @@ static void fail(struct pr_pg *pg, int64_t now_ns, const char *what, const char 
 }
 
 /* What a step sends, NULL for the two that connect. */
-static const char *step_sql(const struct pr_pg *pg, char room[64]) {
+static const char *step_sql(const struct pr_pg *pg, char room[STEP_SQL_MAX]) {
     switch (pg->step) {
     case PR_PG_STEP_CONNECT:
     case PR_PG_STEP_PROBE_CONNECT: return NULL;
     case PR_PG_STEP_IDENTIFY:
-        return "select pg_catalog.set_config('postrider.session', 'marked', false), pg_catalog.pg_backend_pid()";
+        return "select pg_catalog.set_config('postrider.session', 'marked', false), pg_catalog.pg_backend_pid(), "
+               "(select backend_start from pg_catalog.pg_stat_activity where pid = pg_catalog.pg_backend_pid())";
     case PR_PG_STEP_PROBE_HOLD: return "begin";
     case PR_PG_STEP_RECHECK:
         return "select pg_catalog.current_setting('postrider.session', true), pg_catalog.pg_backend_pid()";
+    case PR_PG_STEP_END_LAST:
+        (void)snprintf(
+            room, STEP_SQL_MAX,
+            "select pg_catalog.pg_terminate_backend(pid, %d) from pg_catalog.pg_stat_activity where pid = %d and "
+            "backend_start = '%s'",
+            END_LAST_MS, pg->last.pid, pg->last.start);
+        return room;
     case PR_PG_STEP_CLEAN: return "deallocate all";
     case PR_PG_STEP_TIMEOUT:
-        (void)snprintf(room, 64, "set statement_timeout = %lld", (long long)pg->options.statement_timeout_ms);
+        (void)snprintf(room, STEP_SQL_MAX, "set statement_timeout = %lld", (long long)pg->options.statement_timeout_ms);
         return room;
     case PR_PG_STEP_SETUP: return pg->options.setup;
     }
@@ -149,7 +157,7 @@ static void enter_pipeline(struct pr_pg *pg, int64_t now_ns) {
 
 /* Begins a step; the first two of the probe get little time, for a pooler that makes us wait tells as much as one that answers. */
 static void enter(struct pr_pg *pg, enum pr_pg_step step, int64_t now_ns) {
-    char room[64];
+    char room[STEP_SQL_MAX];
     pg->step = step;
     PQclear(pg->answer);
     pg->answer = NULL;
@@ -179,10 +187,24 @@ static void enter_probe(struct pr_pg *pg, int64_t now_ns) {
     enter(pg, PR_PG_STEP_PROBE_CONNECT, now_ns);
 }
 
+static void identified(struct pr_pg *pg, const PGresult *r) {
+    pg->last = pg->session.pid != 0 ? pg->session : pg->last;
+    pg->session.pid = (int)strtol(PQgetvalue(r, 0, 1), NULL, 10);
+    (void)snprintf(pg->session.start, sizeof pg->session.start, "%s", PQgetvalue(r, 0, 2));
+}
+
+/*
+ * A session that the network was cut from does not notice while it waits for a lock: it would go on and commit what we have long been told is lost, and
+ * decided anew. One behind a pooler is let be: the pooler may have given it to another client.
+ */
+static void end_last(struct pr_pg *pg, int64_t now_ns) {
+    enter(pg, pg->last.pid != 0 ? PR_PG_STEP_END_LAST : PR_PG_STEP_CLEAN, now_ns);
+}
+
 /* The session we marked must still be ours while another client is in a transaction. */
 static void check_session(struct pr_pg *pg, const PGresult *r, int64_t now_ns) {
     bool same =
-        strcmp(PQgetvalue(r, 0, 0), "marked") == 0 && (int)strtol(PQgetvalue(r, 0, 1), NULL, 10) == pg->server_pid;
+        strcmp(PQgetvalue(r, 0, 0), "marked") == 0 && (int)strtol(PQgetvalue(r, 0, 1), NULL, 10) == pg->session.pid;
     if (!same) {
         pr_pg_drop(pg, now_ns, transaction_pooler);
         return;
@@ -197,9 +219,9 @@ static void step_done(struct pr_pg *pg, const PGresult *r, int64_t now_ns) {
     switch (pg->step) {
     case PR_PG_STEP_CONNECT: enter(pg, PR_PG_STEP_IDENTIFY, now_ns); break;
     case PR_PG_STEP_IDENTIFY:
-        pg->server_pid = (int)strtol(PQgetvalue(r, 0, 1), NULL, 10);
-        if (pg->server_pid == PQbackendPID(pg->conn)) {
-            enter(pg, PR_PG_STEP_CLEAN, now_ns);
+        identified(pg, r);
+        if (pg->session.pid == PQbackendPID(pg->conn)) {
+            end_last(pg, now_ns);
         } else {
             enter_probe(pg, now_ns); /* poolers hand out keys of their own */
         }
@@ -207,6 +229,7 @@ static void step_done(struct pr_pg *pg, const PGresult *r, int64_t now_ns) {
     case PR_PG_STEP_PROBE_CONNECT: enter(pg, PR_PG_STEP_PROBE_HOLD, now_ns); break;
     case PR_PG_STEP_PROBE_HOLD: enter(pg, PR_PG_STEP_RECHECK, now_ns); break;
     case PR_PG_STEP_RECHECK: check_session(pg, r, now_ns); break;
+    case PR_PG_STEP_END_LAST: enter(pg, PR_PG_STEP_CLEAN, now_ns); break;
     case PR_PG_STEP_CLEAN: enter(pg, PR_PG_STEP_TIMEOUT, now_ns); break;
     case PR_PG_STEP_TIMEOUT:
         if (pg->options.setup && pg->options.setup[0]) {

@@ -6,6 +6,12 @@
 
 enum { PR_PG_ERROR_BYTES = 512 };
 
+/* Process numbers are used again, so the start goes with them; as text, as the server wrote it. Number 0: none yet. */
+struct pr_pg_session {
+    int pid;
+    char start[48];
+};
+
 enum pr_pg_state {
     PR_PG_CLOSED,  /* waiting for retry_ns */
     PR_PG_OPENING, /* see enum pr_pg_step */
@@ -19,6 +25,7 @@ enum pr_pg_step {
     PR_PG_STEP_PROBE_CONNECT, /* a second connection … */
     PR_PG_STEP_PROBE_HOLD, /* … opens a transaction, and with a transaction-mode pooler takes our session with it */
     PR_PG_STEP_RECHECK,    /* is the session still the one we marked? */
+    PR_PG_STEP_END_LAST,   /* the session before this one may still be at work for us: it is ended first */
     PR_PG_STEP_CLEAN,      /* what a pooler's former client prepared */
     PR_PG_STEP_TIMEOUT,
     PR_PG_STEP_SETUP,
@@ -56,10 +63,10 @@ struct pr_pg {
     int64_t backoff_ms;
     int64_t open_until_ns;
     int64_t step_until_ns;
-    int64_t head_since_ns; /* when the oldest statement in flight became that */
-    int rotation;          /* how many hosts of conninfo are put last */
-    int server_pid;
-    PGresult *answer; /* of the step's query so far */
+    int64_t head_since_ns;              /* when the oldest statement in flight became that */
+    int rotation;                       /* how many hosts of conninfo are put last */
+    struct pr_pg_session session, last; /* on the server: the present one, and the one before it */
+    PGresult *answer;                   /* of the step's query so far */
     uint64_t socket;
     uint64_t generation;
     struct pr_pg_open *ring;

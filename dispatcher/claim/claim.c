@@ -131,16 +131,10 @@ void pr_claim_forget(struct pr_job *job) {
     }
 }
 
-/* Whether it was committed is not known: what went with its partition meanwhile is written back, the rest asks again under its number. */
+/* Whether it was committed is not known: asked again under its number, or written back when its partition went (sort_out). */
 static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
     for (size_t i = 0; i < batch->n; i++) {
-        struct pr_job *job = batch->job[i];
-        if (job->is_dropped) {
-            pr_claim_forget(job);
-            pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, PR_NEXT_DROP);
-        } else {
-            pr_claim_line_up(lane, job);
-        }
+        pr_claim_line_up(lane, batch->job[i]);
     }
     free(batch);
 }
@@ -204,6 +198,10 @@ static void claim_done(void *arg, const struct pr_pg_result *result) {
         pr_log_limited(&failures, PR_LOG_WARN, "claim_failed", "lane=%d jobs=%zu sqlstate=%s text=%s", lane->index,
                        batch->n, result->sqlstate, result->message);
     }
+    if (result->class == PR_PG_OK) {
+        batch->backs_n = 0;
+    }
+    pr_batch_return_backs(batch);
     switch (result->class) {
     case PR_PG_OK:
         if (batch->job[0]->kind == PR_JOB_FENCES) {
@@ -239,10 +237,12 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
     if (!pr_batch_params(batch, &claimer->params)) {
         struct pr_pg_result none = {
             .class = PR_PG_BAD, .sqlstate = "54000", .message = "the batch is larger than a statement may be"};
+        pr_batch_return_backs(batch);
         split(lane, batch, &none);
         return;
     }
     if (!pr_link_send(batch->way->link, "claim", pr_query_claim, &claimer->params, claim_done, batch)) {
+        pr_batch_return_backs(batch);
         to_the_line(lane, batch);
         return;
     }
@@ -250,45 +250,63 @@ static void batch_send(struct pr_lane *lane, struct pr_batch *batch) {
     PR_FAULT("claim.sent");
 }
 
-/* What waits to be claimed and needs no claim: control events have a statement of their own, dropped jobs leave. */
-static void sort_out(struct pr_lane *lane, struct pr_job_list *line) {
+/*
+ * A claim under an epoch that is over would be met by its repetition as another's: what it came to is written back under its own epoch and it is
+ * claimed anew. So is one whose partition went.
+ */
+static bool is_over(const struct pr_lane *lane, const struct pr_job *job) {
+    return job->claim_no != 0 && job->epoch != atomic_load(&lane->process->epoch);
+}
+
+static void leave(struct pr_lane *lane, struct pr_job *job) {
+    if (job->kind == PR_JOB_CONTROL && !job->is_dropped && !lane->is_draining) {
+        pr_lane_settle(lane, job, PR_WRITE_CONTROL, PR_NEXT_SETTLED);
+        return;
+    }
+    bool is_dropped = job->is_dropped || lane->is_draining;
+    pr_lane_settle(lane, job, job->claim_no != 0 ? PR_WRITE_UNCLAIM : 0, is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
+}
+
+/* What waits to be claimed and is not: control events have a statement of their own, dropped jobs leave, claims of an earlier epoch go back to the
+ * gate. What was claimed perhaps is written back only by a connection that has ended the session which may still be at it. */
+static void sort_out(struct pr_lane *lane, struct pr_claim_way *way) {
     struct pr_job *next = NULL;
-    for (struct pr_job *job = TAILQ_FIRST(line); job; job = next) {
+    for (struct pr_job *job = TAILQ_FIRST(way->line); job; job = next) {
         next = TAILQ_NEXT(job, queue);
-        bool is_leaving = job->is_dropped || lane->is_draining;
-        if (!is_leaving && job->kind != PR_JOB_CONTROL) {
+        bool is_leaving = job->is_dropped || lane->is_draining || is_over(lane, job) || job->kind == PR_JOB_CONTROL;
+        if (!is_leaving || (job->claim_no != 0 && !pr_pg_is_ready(way->link->pg))) {
             continue;
         }
-        TAILQ_REMOVE(line, job, queue);
+        TAILQ_REMOVE(way->line, job, queue);
         job->is_queued = false;
         pr_claim_forget(job);
-        if (is_leaving) {
-            pr_lane_settle(lane, job, job->claim_no != 0 ? PR_WRITE_UNCLAIM : 0, PR_NEXT_DROP);
-        } else {
-            pr_lane_settle(lane, job, PR_WRITE_CONTROL, PR_NEXT_SETTLED);
-        }
+        leave(lane, job);
     }
 }
 
 /* ---- slots to give back ---- */
 
-void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
-    static const struct pr_uuid nobodys = {{0}};
-    struct pr_claimer *claimer = lane->claimer;
+void pr_claim_keep_back(struct pr_claimer *claimer, const struct pr_back *back) {
     if (claimer->backs_n == claimer->backs_room) {
         size_t room = claimer->backs_room ? claimer->backs_room * 2 : 64;
         struct pr_back *grown = realloc(claimer->backs, room * sizeof(*grown));
         if (!grown) {
-            return; /* the slot stays taken for its 24 hours: wrong only towards sending less */
+            return;
         }
         claimer->backs = grown;
         claimer->backs_room = room;
     }
-    claimer->backs[claimer->backs_n++] = (struct pr_back){.tenant = job->tenant->id,
-                                                          .pool = job->sender->pool,
-                                                          .contact = job->contact,
-                                                          .at_ns = lane->now_ns,
-                                                          .id = job->gives_back ? job->identity.id : nobodys};
+    claimer->backs[claimer->backs_n++] = *back;
+}
+
+void pr_claim_give_back(struct pr_lane *lane, const struct pr_job *job) {
+    static const struct pr_uuid nobodys = {{0}};
+    struct pr_back back = {.tenant = job->tenant->id,
+                           .pool = job->sender->pool,
+                           .contact = job->contact,
+                           .at_ns = lane->now_ns,
+                           .id = job->gives_back ? job->identity.id : nobodys};
+    pr_claim_keep_back(lane->claimer, &back);
 }
 
 static void back_done(void *arg, const struct pr_pg_result *result) {
@@ -347,7 +365,7 @@ static void go(struct pr_lane *lane, struct pr_claim_way *way) {
     if (lane->is_draining) {
         dissolve(lane, way);
     }
-    sort_out(lane, way->line);
+    sort_out(lane, way);
     while (may_send(lane, way) && lane->now_ns >= way->again_ns && (batch = pop_again(way)) != NULL) {
         batch_send(lane, batch);
     }

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <stdlib.h>
+
 static struct pr_span span_of(const char *text) {
     return text ? pr_span_of(text) : (struct pr_span){NULL, 0};
 }
@@ -66,25 +68,43 @@ static void fence_params(struct pr_job *const *jobs, size_t n, struct pr_params 
     FENCES(PR_OID_UUID, pr_item_uuid(params, &j->identity.id));
 }
 
-/* Slots of the batch's pool; those taken along leave the list. A statement that fails loses them, which errs to sending less. */
-static void back_params(struct pr_batch *batch, struct pr_params *params) {
+/* Slots of the batch's pool leave the list for the batch; without memory they stay in it. */
+static void take_backs(struct pr_batch *batch) {
     struct pr_claimer *claimer = batch->lane->claimer;
-    pr_params_array(params, PR_OID_INT8);
-    for (size_t i = 0; i < claimer->backs_n; i++) {
-        if (claimer->backs[i].tenant == batch->tenant && claimer->backs[i].pool == batch->pool) {
-            pr_item_int8(params, claimer->backs[i].contact);
-        }
-    }
-    pr_params_array(params, PR_OID_UUID);
+    batch->backs = claimer->backs_n > 0 ? calloc(claimer->backs_n, sizeof(*batch->backs)) : NULL;
+    batch->backs_n = 0;
     size_t kept = 0;
     for (size_t i = 0; i < claimer->backs_n; i++) {
-        if (claimer->backs[i].tenant == batch->tenant && claimer->backs[i].pool == batch->pool) {
-            pr_item_uuid(params, &claimer->backs[i].id);
+        const struct pr_back *back = &claimer->backs[i];
+        if (batch->backs && back->tenant == batch->tenant && back->pool == batch->pool) {
+            batch->backs[batch->backs_n++] = *back;
         } else {
-            claimer->backs[kept++] = claimer->backs[i];
+            claimer->backs[kept++] = *back;
         }
     }
     claimer->backs_n = kept;
+}
+
+/* The list has room: what it held with them before, it can hold again, or grows to. */
+void pr_batch_return_backs(struct pr_batch *batch) {
+    for (size_t i = 0; i < batch->backs_n; i++) {
+        pr_claim_keep_back(batch->lane->claimer, &batch->backs[i]);
+    }
+    free(batch->backs);
+    batch->backs = NULL;
+    batch->backs_n = 0;
+}
+
+static void back_params(struct pr_batch *batch, struct pr_params *params) {
+    take_backs(batch);
+    pr_params_array(params, PR_OID_INT8);
+    for (size_t i = 0; i < batch->backs_n; i++) {
+        pr_item_int8(params, batch->backs[i].contact);
+    }
+    pr_params_array(params, PR_OID_UUID);
+    for (size_t i = 0; i < batch->backs_n; i++) {
+        pr_item_uuid(params, &batch->backs[i].id);
+    }
 }
 
 /* Fence-only jobs have no message: their fences go with a claim of no jobs. */

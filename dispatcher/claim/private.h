@@ -23,21 +23,24 @@ struct pr_claim_way {
 };
 enum { PR_CLAIM_WAYS = 2 };
 
+/* A slot of quota to give back, or whose person is in doubt. */
+struct pr_back {
+    int32_t tenant, pool;
+    int64_t contact, at_ns;
+    struct pr_uuid id;
+};
+
 /* Jobs of one statement, sorted by id. Lives from its first sending to its last answer. */
 struct pr_batch {
     TAILQ_ENTRY(pr_batch) link;
     struct pr_lane *lane;
     struct pr_claim_way *way;
     int64_t sent_ns;
+    struct pr_back *backs; /* slots that the statement takes along; NULL: none. Back in the claimer's list when it fails */
+    size_t backs_n;
     int32_t tenant, day, day_other, pool, epoch;
     size_t n;
     struct pr_job *job[];
-};
-
-struct pr_back {
-    int32_t tenant, pool;
-    int64_t contact, at_ns;
-    struct pr_uuid id;
 };
 
 struct pr_claimer {
@@ -50,6 +53,12 @@ struct pr_claimer {
 
 /* A CLAIMING job waits for its statement. */
 void pr_claim_line_up(struct pr_lane *lane, struct pr_job *job);
+
+/* Puts it on the list; without memory the slot stays taken for its 24 hours. */
+void pr_claim_keep_back(struct pr_claimer *claimer, const struct pr_back *back);
+
+/* The statement failed, or was never sent: what it took along goes with another. To give back twice is to give back once. */
+void pr_batch_return_backs(struct pr_batch *batch);
 
 /* Adds the parameters of claim_v1 for the batch and takes along the slots to give back. False when they do not fit. */
 bool pr_batch_params(struct pr_batch *batch, struct pr_params *params);

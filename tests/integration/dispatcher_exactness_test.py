@@ -74,6 +74,7 @@ class Proxy:
         self.lock = threading.Lock()
         self.wanted = None  # (statement, how, times)
         self.cuts = 0
+        self.leaves = self.is_away = False  # after a cut nobody comes in any more; nobody comes in now
         self.failed_behind_rows = 0  # claims whose rows came and whose commit did not
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -88,7 +89,11 @@ class Proxy:
     def accept(self):
         with contextlib.suppress(OSError):
             while True:
-                Link(self, self.listener.accept()[0])
+                client = self.listener.accept()[0]
+                if self.is_away:
+                    client.close()
+                else:
+                    Link(self, client)
 
     def wants(self, name):
         """How to cut this one; None mostly."""
@@ -98,6 +103,7 @@ class Proxy:
     def has_cut(self):
         with self.lock:
             self.cuts += 1
+            self.is_away = self.leaves
 
     def close(self):
         self.listener.close()
@@ -298,6 +304,23 @@ class Exactness(road.RoadCase):
 
     def test_a_claim_that_never_arrived_is_asked_again_and_sent_once(self):
         self.assertEqual(self.cut("before"), (0, 0))
+
+    def test_a_claim_that_was_cut_while_its_lease_ended_is_written_back_and_decided_anew(self):
+        r = self.road
+        r.people(100)
+        proxy, options = self.proxy()
+        process = r.dispatcher(dispatch__heartbeat="200ms", **options)
+        proxy.leaves = True
+        proxy.cut("claim", "sync", 1)
+        r.publish([event(n) for n in range(100)])
+        env.wait_until(lambda: proxy.cuts == 1, 10, "a claim was cut")
+        r.pg.sql("update postrider.instance set lease_until = clock_timestamp() - interval '1 s' where name = 'd1'")
+        process.wait_for("event=epoch name=d1 instance=1 epoch=2", 20)
+        self.assertGreater(r.fates()["claimed"], 0)
+        proxy.is_away = False
+        r.settled(30)
+        self.assertEqual(r.fates(), {"sent": 100})
+        r.check(self)
 
     def test_each_other_statement_may_be_cut_before_its_sync_and_repeated(self):
         r = self.road

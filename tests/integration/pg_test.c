@@ -1,6 +1,8 @@
 /* Statements against a real server (POSTRIDER_TEST_PG: conninfo of a private one): above all, that no row is believed before its commit. */
 #include "integration/pg_fixture.h"
 
+#include <sys/socket.h>
+
 static int group_setup(void **state) {
     (void)state;
     outside("drop schema if exists pipe_test cascade; create schema pipe_test; create table pipe_test.kept (n bigint);"
@@ -112,6 +114,23 @@ static void a_session_killed_during_the_commit_leaves_its_statements_unknown(voi
     send_sql(pg, "next", "insert into pipe_test.kept values (5) returning n", &a);
     assert_true(run_until(pg, &a, 3, 5000));
     assert_int_equal(a.class[2], PR_PG_OK);
+    pr_pg_free(pg);
+}
+
+/* The network was cut; the server notices nothing while it is at work. */
+static void what_a_cut_session_was_doing_is_ended_before_the_next_is_ready(void **state) {
+    (void)state;
+    struct pr_pg *pg = open_ready();
+    struct answers a = {0};
+    send_sql(pg, "slow", "insert into pipe_test.kept values (4000000) returning n", &a);
+    assert_false(run_until(pg, &a, 1, 500));
+    assert_int_equal(shutdown(pr_pg_interest(pg).fd, SHUT_RDWR), 0);
+    assert_true(run_until(pg, &a, 1, 5000));
+    assert_int_equal(a.class[0], PR_PG_RECONNECT);
+    assert_true(run_until_ready(pg, 5000));
+    assert_int_equal(outside_count("select count(*) from pg_stat_activity where application_name = 'pg_test'"), 1);
+    assert_false(run_until(pg, &a, 2, 4000));
+    assert_int_equal(outside_count("select count(*) from pipe_test.kept where n = 4000000"), 0);
     pr_pg_free(pg);
 }
 
@@ -339,6 +358,7 @@ int main(void) {
         cmocka_unit_test(rows_whose_commit_fails_are_not_believed),
         cmocka_unit_test(rows_of_a_commit_that_is_still_running_are_held_back),
         cmocka_unit_test(a_session_killed_during_the_commit_leaves_its_statements_unknown),
+        cmocka_unit_test(what_a_cut_session_was_doing_is_ended_before_the_next_is_ready),
         cmocka_unit_test(an_idle_session_that_is_killed_is_opened_again),
         cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_poison_its_name),
         cmocka_unit_test(a_plan_made_stale_by_a_migration_is_prepared_anew),

@@ -164,6 +164,7 @@ static int tear_down(void **state) {
     (void)state;
     pr_params_free(&claimer.params);
     free(claimer.backs);
+    free(batch->backs);
     free(batch);
     lane_close();
     return 0;
@@ -393,8 +394,29 @@ static void the_batch_takes_along_the_slots_of_its_own_pool(void **state) {
     assert_int_equal(claimer.backs[0].contact, 32);
     assert_int_equal(claimer.backs[1].contact, 33);
     assert_int_equal(claimer.backs[2].contact, 35);
-    make(); /* a repeat takes none twice */
-    assert_int_equal(count_in(P_BACK_CONTACT), 0);
+    assert_int_equal(batch->backs_n, 2);
+}
+
+static void the_slots_of_a_statement_that_failed_go_with_another(void **state) {
+    (void)state;
+    claimer.backs_room = 2;
+    claimer.backs = calloc(claimer.backs_room, sizeof(*claimer.backs));
+    assert_non_null(claimer.backs);
+    put_back(4, 6, 31);
+    put_back(4, 5, 32);
+    make();
+    assert_int_equal(claimer.backs_n, 1);
+    put_back(4, 6, 33);
+    pr_batch_return_backs(batch); /* beyond the room that there was */
+    assert_int_equal(claimer.backs_n, 3);
+    assert_null(batch->backs);
+    make();
+    assert_int_equal(count_in(P_BACK_CONTACT), 2);
+    assert_int_equal(number(P_BACK_CONTACT, 0), 33);
+    assert_int_equal(number(P_BACK_CONTACT, 1), 31);
+    batch->backs_n = 0; /* committed */
+    pr_batch_return_backs(batch);
+    assert_int_equal(claimer.backs_n, 1);
 }
 
 static void a_batch_that_does_not_fit_says_so(void **state) {
@@ -417,6 +439,7 @@ int main(void) {
         TEST(the_fences_of_all_jobs_stand_one_after_another),
         TEST(fence_only_jobs_bring_their_fences_and_no_job),
         TEST(the_batch_takes_along_the_slots_of_its_own_pool),
+        TEST(the_slots_of_a_statement_that_failed_go_with_another),
         TEST(a_batch_that_does_not_fit_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
