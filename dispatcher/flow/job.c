@@ -39,6 +39,7 @@ void pr_jobs_init(struct pr_jobs *jobs) {
     }
     jobs->settled = 0;
     jobs->now_ns = 0;
+    jobs->retrying = 0;
     jobs->portion = (struct pr_portion){0};
 }
 
@@ -63,12 +64,22 @@ void pr_job_move(struct pr_jobs *jobs, struct pr_job *job, enum pr_job_state to)
     job->state = to;
     job->moved_ns = jobs->now_ns;
     jobs->settled += to == PR_JOB_SETTLED;
+    if (job->is_retrying && to != PR_JOB_WAITING) {
+        job->is_retrying = false;
+        jobs->retrying--;
+    }
     if (to == PR_JOB_SETTLED && job->is_put_off) {
         job->is_put_off = false;
         pr_portion_end(&jobs->portion, jobs->now_ns);
     }
     TAILQ_INSERT_TAIL(&jobs->list[to], job, link);
     jobs->n[to]++;
+}
+
+void pr_job_retries(struct pr_jobs *jobs, struct pr_job *job) {
+    pr_assert(job->state == PR_JOB_SETTLING && !job->is_retrying);
+    job->is_retrying = true;
+    jobs->retrying++;
 }
 
 void pr_job_put_off(struct pr_jobs *jobs, struct pr_job *job) {

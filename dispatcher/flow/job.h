@@ -158,10 +158,11 @@ struct pr_job {
     bool is_dropped;            /* its partition went: written back, never settled by us */
     bool has_row;               /* a row of the ledger is known to be there: it is never set aside any more */
     bool is_regated;            /* something changed: written back and decided again */
-    bool is_put_off;            /* bulk that is put off: counted in pr_jobs.portion until it is settled */
-    bool is_on_wire;            /* holds a place on the wire: from the first request until nothing is left to write */
-    bool is_entered;            /* holds, or waits for, its keys at the gate */
-    bool is_queued;             /* on `queue` */
+    bool is_retrying; /* its next try waits in the lane: counted in pr_jobs.retrying from the decision until it is ready */
+    bool is_put_off; /* bulk that is put off: counted in pr_jobs.portion until it is settled */
+    bool is_on_wire; /* holds a place on the wire: from the first request until nothing is left to write */
+    bool is_entered; /* holds, or waits for, its keys at the gate */
+    bool is_queued;  /* on `queue` */
     struct pr_gate_entry *gate_keys[2];
     struct pr_gate_entry *gate_wait;
     struct pr_lane_sender *lane_sender;
@@ -176,6 +177,7 @@ struct pr_jobs {
     size_t n[PR_JOB_STATES];
     uint64_t settled; /* that ever came to SETTLED */
     int64_t now_ns;   /* CLOCK_MONOTONIC of this turn; the lane sets it */
+    size_t retrying;  /* WAITING, or SETTLING and WAITING next */
     struct pr_portion portion;
 };
 
@@ -189,6 +191,9 @@ void pr_job_free(struct pr_jobs *jobs, struct pr_job *job);
 
 /* The only writer of `state`; a step that the table does not know ends the process. */
 void pr_job_move(struct pr_jobs *jobs, struct pr_job *job, enum pr_job_state to);
+
+/* The job, in SETTLING, will wait in the lane for its next try. */
+void pr_job_retries(struct pr_jobs *jobs, struct pr_job *job);
 
 /* The job is bulk and is put off; may be said more than once. */
 void pr_job_put_off(struct pr_jobs *jobs, struct pr_job *job);

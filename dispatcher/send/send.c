@@ -136,13 +136,14 @@ static void retry(struct pr_lane *lane, struct pr_job *job) {
     }
     size_t waiting_max =
         (size_t)lane->process->opt->dispatch.in_flight / 4; /* they keep their place on the wire: others need it too */
-    if (job->lane_wait_us + wait_us > backoff->lane_us || lane->jobs.n[PR_JOB_WAITING] >= waiting_max) {
+    if (job->lane_wait_us + wait_us > backoff->lane_us || lane->jobs.retrying >= waiting_max) {
         park(lane, job, PR_STATE_DEFERRED, wait_us);
         return;
     }
     job->lane_wait_us += wait_us;
     job->parking.wait_ms = wait_us / 1000;
     pr_lane_settle(lane, job, PR_WRITE_OUTCOME, PR_NEXT_WAIT);
+    pr_job_retries(&lane->jobs, job);
 }
 
 /* It waits with the others of its stopped sender, and is woken with them; what the platform said stands in the outcome. */

@@ -126,6 +126,44 @@ static void the_life_of_the_design_can_be_lived(void **state) {
     expect_counts(&jobs, 0);
 }
 
+/* A new one that was answered. */
+static struct pr_job *answered(struct pr_jobs *jobs) {
+    static const enum pr_job_state steps[] = {PR_JOB_GATED, PR_JOB_CLAIMING, PR_JOB_READY, PR_JOB_SENDING,
+                                              PR_JOB_SETTLING};
+    struct pr_job *job = pr_job_new(jobs);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        pr_job_move(jobs, job, steps[i]);
+    }
+    return job;
+}
+
+static void a_retry_counts_from_its_decision_until_it_is_ready_or_gone(void **state) {
+    struct pr_jobs jobs;
+    (void)state;
+    pr_jobs_init(&jobs);
+    struct pr_job *goes_on = answered(&jobs), *is_dropped = answered(&jobs), *is_taken_back = answered(&jobs);
+    pr_job_retries(&jobs, goes_on);
+    pr_job_retries(&jobs, is_dropped);
+    pr_job_retries(&jobs, is_taken_back);
+    assert_int_equal(jobs.retrying, 3);
+    pr_job_move(&jobs, goes_on, PR_JOB_WAITING);
+    pr_job_move(&jobs, is_taken_back, PR_JOB_WAITING);
+    assert_int_equal(jobs.retrying, 3);
+    pr_job_move(&jobs, is_dropped, PR_JOB_SETTLED);
+    assert_int_equal(jobs.retrying, 2);
+    pr_job_move(&jobs, goes_on, PR_JOB_READY);
+    assert_int_equal(jobs.retrying, 1);
+    pr_job_move(&jobs, is_taken_back, PR_JOB_SETTLING);
+    assert_int_equal(jobs.retrying, 0);
+    pr_job_free(&jobs, is_dropped);
+    pr_job_move(&jobs, is_taken_back, PR_JOB_SETTLED);
+    pr_job_free(&jobs, is_taken_back);
+    pr_job_move(&jobs, goes_on, PR_JOB_SETTLING);
+    pr_job_move(&jobs, goes_on, PR_JOB_SETTLED);
+    pr_job_free(&jobs, goes_on);
+    expect_counts(&jobs, 0);
+}
+
 static void what_the_claim_refuses_goes_straight_to_settled(void **state) {
     static const enum pr_job_state steps[] = {PR_JOB_GATED, PR_JOB_CLAIMING, PR_JOB_SETTLED};
     struct pr_jobs jobs;
@@ -309,6 +347,7 @@ int main(void) {
         cmocka_unit_test(what_was_on_the_wire_is_settled_before_anything_else),
         cmocka_unit_test(every_state_can_end),
         cmocka_unit_test(the_life_of_the_design_can_be_lived),
+        cmocka_unit_test(a_retry_counts_from_its_decision_until_it_is_ready_or_gone),
         cmocka_unit_test(what_the_claim_refuses_goes_straight_to_settled),
         cmocka_unit_test(a_new_job_is_fetched_empty_and_holds_nothing),
         cmocka_unit_test(lists_and_counts_agree_after_any_legal_steps),
