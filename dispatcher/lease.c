@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "journal.h"
 #include "metrics.h"
+#include "pg/ask.h"
 
 #include <bsd/stdlib.h>
 #include <libpq-fe.h>
@@ -42,8 +43,9 @@ static bool connect_pg(struct pr_lease *lease, char *why, size_t why_size) {
     return true;
 }
 
+/* A second more than the server gives itself. */
 static PGresult *run(struct pr_lease *lease, const char *sql, int n, const char *const *values) {
-    return PQexecParams(lease->pg, sql, n, NULL, values, NULL, NULL, 0);
+    return pr_pg_ask(lease->pg, sql, n, values, lease->process->opt->dispatch.heartbeat_ms * 2 + 1000);
 }
 
 /* The moment until which we may send: the lease from before the statement was sent, less the margin. */

@@ -1,5 +1,6 @@
 /* Statements against a real server (POSTRIDER_TEST_PG: conninfo of a private one): above all, that no row is believed before its commit. */
 #include "integration/pg_fixture.h"
+#include "pg/ask.h"
 
 #include <sys/socket.h>
 
@@ -132,6 +133,26 @@ static void what_a_cut_session_was_doing_is_ended_before_the_next_is_ready(void 
     assert_false(run_until(pg, &a, 2, 4000));
     assert_int_equal(outside_count("select count(*) from pipe_test.kept where n = 4000000"), 0);
     pr_pg_free(pg);
+}
+
+/* An answer that a proxy withholds, say: nobody is told that the connection is of no use. */
+static void a_question_without_an_answer_ends_with_its_connection(void **state) {
+    (void)state;
+    PGconn *pg = PQconnectdb(conninfo);
+    PGresult *r = pr_pg_ask(pg, "select $1", 1, (const char *const[]){"here"}, 5000);
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    assert_string_equal(PQgetvalue(r, 0, 0), "here");
+    PQclear(r);
+    r = pr_pg_ask(pg, "select pg_sleep(20) /* asked */", 0, NULL, 200);
+    assert_int_equal(PQresultStatus(r), PGRES_FATAL_ERROR);
+    PQclear(r);
+    assert_int_equal(PQstatus(pg), CONNECTION_BAD);
+    assert_int_equal(
+        outside_count("select count(*) from pg_stat_activity where query like '%/* asked */' and state = 'active'"), 1);
+    assert_null(pr_pg_ask(pg, "select 1", 0, NULL, 200));
+    PQfinish(pg);
+    outside(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like '%/* asked */' and state = 'active'");
 }
 
 static void an_idle_session_that_is_killed_is_opened_again(void **state) {
@@ -359,6 +380,7 @@ int main(void) {
         cmocka_unit_test(rows_of_a_commit_that_is_still_running_are_held_back),
         cmocka_unit_test(a_session_killed_during_the_commit_leaves_its_statements_unknown),
         cmocka_unit_test(what_a_cut_session_was_doing_is_ended_before_the_next_is_ready),
+        cmocka_unit_test(a_question_without_an_answer_ends_with_its_connection),
         cmocka_unit_test(an_idle_session_that_is_killed_is_opened_again),
         cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_poison_its_name),
         cmocka_unit_test(a_plan_made_stale_by_a_migration_is_prepared_anew),
