@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import road  # noqa: E402
 from road import address, env, event, rule  # noqa: E402
 
-SOON = 1.5  # seconds: the promise is one, the machine may be busy
+SOON = 1.5  # seconds: a change is looked for every half second
+AT_LAST = 15  # what must happen on a machine that is busy
 SLOW = 0.2  # messages a second: the first goes at once, the second is claimed and waits five seconds for its turn
 
 
@@ -71,7 +72,7 @@ class Change(road.RoadCase):
         """The claimed message of person n is no more on its way; it may still stand in the sender's line to be decided again."""
         query = f"""select count(*) from postrider.message m join postrider.contact c on c.tenant = m.tenant and c.id = m.contact
             where m.state = 1 and c.address = '{address(n)}'"""
-        env.wait_until(lambda: not self.road.count(query), SOON, what, every=0.05)
+        env.wait_until(lambda: not self.road.count(query), AT_LAST, what, every=0.05)
 
     def sent_to(self):
         return [int(line["to"][-9:]) - 900000000 for line in self.road.sandbox.record()]
@@ -80,7 +81,7 @@ class Change(road.RoadCase):
         return {line["template"] for line in self.road.sandbox.record()[since:]}
 
     def became(self, fates, what):
-        env.wait_until(lambda: self.road.fates() == fates, SOON, what, every=0.05)
+        env.wait_until(lambda: self.road.fates() == fates, AT_LAST, what, every=0.05)
 
     # ---- consent ----
 
