@@ -369,13 +369,21 @@ static void a_throttled_sender_pauses_and_others_do_not(void **state) {
 
 static void no_more_than_a_quarter_of_the_places_waits_for_retries(void **state) {
     (void)state;
-    struct pr_job *job = ready(0, 0, 1, PR_CATEGORY_UTILITY);
-    lane.jobs.n[PR_JOB_WAITING] = IN_FLIGHT / 4;
+    enum { MOST = IN_FLIGHT / 4 };
+    struct pr_job *job[MOST + 1];
+    for (int i = 0; i <= MOST; i++) {
+        job[i] = ready(0, 0, i, PR_CATEGORY_UTILITY);
+    }
     pr_send_serve(&lane);
-    answer(job, 500, "{\"error\":{\"code\":131016,\"message\":\"down\"}}");
-    lane.jobs.n[PR_JOB_WAITING] = 0;
-    assert_int_equal(job->writes, PR_WRITE_PARK | PR_WRITE_OUTCOME);
-    assert_int_equal(job->parking.state, PR_STATE_DEFERRED);
+    for (int i = 0; i <= MOST; i++) { /* all at once: none of their outcomes is written yet */
+        answer(job[i], 500, "{\"error\":{\"code\":131016,\"message\":\"down\"}}");
+    }
+    for (int i = 0; i < MOST; i++) {
+        assert_int_equal(job[i]->writes, PR_WRITE_OUTCOME);
+        assert_int_equal(job[i]->next, PR_NEXT_WAIT);
+    }
+    assert_int_equal(job[MOST]->writes, PR_WRITE_PARK | PR_WRITE_OUTCOME);
+    assert_int_equal(job[MOST]->parking.state, PR_STATE_DEFERRED);
 }
 
 static void a_cut_answer_is_unknown_and_waits_for_its_receipt(void **state) {
