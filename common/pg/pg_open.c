@@ -187,8 +187,11 @@ static void enter_probe(struct pr_pg *pg, int64_t now_ns) {
     enter(pg, PR_PG_STEP_PROBE_CONNECT, now_ns);
 }
 
+/* A session that is still to be ended stays so through attempts that fail: they had no statement of ours. */
 static void identified(struct pr_pg *pg, const PGresult *r) {
-    pg->last = pg->session.pid != 0 ? pg->session : pg->last;
+    if (pg->last.pid == 0) {
+        pg->last = pg->session;
+    }
     pg->session.pid = (int)strtol(PQgetvalue(r, 0, 1), NULL, 10);
     (void)snprintf(pg->session.start, sizeof pg->session.start, "%s", PQgetvalue(r, 0, 2));
 }
@@ -199,6 +202,15 @@ static void identified(struct pr_pg *pg, const PGresult *r) {
  */
 static void end_last(struct pr_pg *pg, int64_t now_ns) {
     enter(pg, pg->last.pid != 0 ? PR_PG_STEP_END_LAST : PR_PG_STEP_CLEAN, now_ns);
+}
+
+static void last_ended(struct pr_pg *pg, const PGresult *r, int64_t now_ns) {
+    if (PQntuples(r) > 0 && strcmp(PQgetvalue(r, 0, 0), "t") != 0) {
+        fail(pg, now_ns, "", "the session of the connection that was cut does not end");
+        return;
+    }
+    pg->last.pid = 0;
+    enter(pg, PR_PG_STEP_CLEAN, now_ns);
 }
 
 /* The session we marked must still be ours while another client is in a transaction. */
@@ -229,7 +241,7 @@ static void step_done(struct pr_pg *pg, const PGresult *r, int64_t now_ns) {
     case PR_PG_STEP_PROBE_CONNECT: enter(pg, PR_PG_STEP_PROBE_HOLD, now_ns); break;
     case PR_PG_STEP_PROBE_HOLD: enter(pg, PR_PG_STEP_RECHECK, now_ns); break;
     case PR_PG_STEP_RECHECK: check_session(pg, r, now_ns); break;
-    case PR_PG_STEP_END_LAST: enter(pg, PR_PG_STEP_CLEAN, now_ns); break;
+    case PR_PG_STEP_END_LAST: last_ended(pg, r, now_ns); break;
     case PR_PG_STEP_CLEAN: enter(pg, PR_PG_STEP_TIMEOUT, now_ns); break;
     case PR_PG_STEP_TIMEOUT:
         if (pg->options.setup && pg->options.setup[0]) {

@@ -65,7 +65,7 @@ struct pr_pg {
     int64_t step_until_ns;
     int64_t head_since_ns;              /* when the oldest statement in flight became that */
     int rotation;                       /* how many hosts of conninfo are put last */
-    struct pr_pg_session session, last; /* on the server: the present one, and the one before it */
+    struct pr_pg_session session, last; /* on the server: the present one, and one before it that is still to be ended */
     PGresult *answer;                   /* of the step's query so far */
     uint64_t socket;
     uint64_t generation;

@@ -85,7 +85,6 @@ static void take_backs(struct pr_batch *batch) {
     claimer->backs_n = kept;
 }
 
-/* The list has room: what it held with them before, it can hold again, or grows to. */
 void pr_batch_return_backs(struct pr_batch *batch) {
     for (size_t i = 0; i < batch->backs_n; i++) {
         pr_claim_keep_back(batch->lane->claimer, &batch->backs[i]);

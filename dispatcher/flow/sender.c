@@ -153,12 +153,10 @@ void pr_sender_leave_gated(struct pr_job *job) {
 }
 
 void pr_sender_claims(struct pr_job *job) {
-    job->lane_sender->claiming_n++;
     hold(job->lane_sender, PR_ROOM_AHEAD);
 }
 
 void pr_sender_claimed(struct pr_job *job) {
-    job->lane_sender->claiming_n--;
     let_go(job->lane_sender, PR_ROOM_AHEAD);
     job->lane_sender = NULL;
 }

@@ -39,7 +39,6 @@ struct pr_lane_sender {
     struct pr_line line[PR_LINES];
     struct pr_round_seat seat[PR_LINES]; /* taken while there is a job in the line */
     uint32_t held[PR_ROOMS];
-    uint32_t claiming_n;
     int64_t short_ns; /* when it last had ready jobs that its own limits held back */
     uint64_t secret_version;
     int64_t held_us[PR_CLASSES]; /* until when those it has no room for were last deferred */

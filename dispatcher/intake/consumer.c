@@ -148,8 +148,7 @@ static void take_reports(struct pr_consumer *c) {
         next = m->next;
         struct pr_report *report = PR_CONTAINER_OF(m, struct pr_report, mail);
         struct pr_assigned *at = place(c, report->topic, report->part);
-        pr_assert(at);
-        pr_assert(at != NULL); /* a lane reports only parts that it was given */
+        pr_assert(at); /* a lane reports only parts that it was given */
         if (at->assignment == report->assignment && report->offset >= 0) {
             at->front = report->offset;
             store_offset(c, report);

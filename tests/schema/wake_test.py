@@ -57,6 +57,14 @@ class Wake(ledger.Case):
         self.make_room(100_000)
         self.assertEqual([self.wake() for _ in range(3)], [1000, 501, 0])
 
+    def test_pools_that_half_a_second_was_not_enough_for_come_another_time(self):
+        """Each takes longer than all may: the first that is asked is the only one."""
+        for n, pool in ((1, 1), (2, 2)):
+            self.sleep(n, pool=pool)
+        self.s.do("create or replace function postrider.wake_v1(p_tenant int, p_pool int) returns bigint language plpgsql volatile as "
+                  "'begin perform pg_sleep(0.6); return 1; end'")
+        self.assertEqual(self.s.value((ledger.env.ROOT / "schema/queries/wake.sql").read_text()), 1)
+
     def test_transactional_ones_are_woken_before_older_marketing(self):
         self.sleep(1, category=MARKETING)
         self.sleep(2, category=MARKETING)

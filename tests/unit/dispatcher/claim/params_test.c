@@ -368,6 +368,12 @@ static void fence_only_jobs_bring_their_fences_and_no_job(void **state) {
     assert_int_equal(batch->n, JOBS); /* they are still the batch's, to be settled with its answer */
 }
 
+static void make_room_for_backs(size_t n) {
+    claimer.backs_room = n;
+    claimer.backs = calloc(n, sizeof(*claimer.backs));
+    assert_non_null(claimer.backs);
+}
+
 static void put_back(int32_t tenant_id, int32_t pool, int64_t contact) {
     claimer.backs[claimer.backs_n] = (struct pr_back){.tenant = tenant_id, .pool = pool, .contact = contact};
     memset(claimer.backs[claimer.backs_n++].id.b, (int)contact, 16);
@@ -375,9 +381,7 @@ static void put_back(int32_t tenant_id, int32_t pool, int64_t contact) {
 
 static void the_batch_takes_along_the_slots_of_its_own_pool(void **state) {
     (void)state;
-    claimer.backs_room = 8;
-    claimer.backs = calloc(claimer.backs_room, sizeof(*claimer.backs));
-    assert_non_null(claimer.backs);
+    make_room_for_backs(8);
     put_back(4, 6, 31);
     put_back(4, 5, 32);
     put_back(3, 6, 33);
@@ -399,9 +403,7 @@ static void the_batch_takes_along_the_slots_of_its_own_pool(void **state) {
 
 static void the_slots_of_a_statement_that_failed_go_with_another(void **state) {
     (void)state;
-    claimer.backs_room = 2;
-    claimer.backs = calloc(claimer.backs_room, sizeof(*claimer.backs));
-    assert_non_null(claimer.backs);
+    make_room_for_backs(2);
     put_back(4, 6, 31);
     put_back(4, 5, 32);
     make();
