@@ -12,6 +12,7 @@ static const int64_t no_share_ns = 20 * 1000 * 1000;    /* to look again: a shar
 static const int64_t waiting_ns = 2 * second_ns;        /* a message that waited so long ago counts as waiting */
 static const int64_t least_measured_ns = second_ns / 2; /* one message in a moment is no rate */
 static const int64_t long_pause_ns = 2 * second_ns;
+static const int64_t cold_ns = 60 * second_ns; /* after so long without a message, connections may have been closed */
 
 void pr_shapes_init(struct pr_shapes *shapes) {
     memset(shapes, 0, sizeof(*shapes));
@@ -77,6 +78,20 @@ static void deny(struct pr_shapes *shapes, struct pr_shape *shape, uint32_t wait
     shape->waiting = waiting;
 }
 
+/* The next take looks at the ramp again. */
+static void start_at(struct pr_shape *shape, int64_t from_ns) {
+    pr_ramp_start(&shape->ramp, from_ns);
+    shape->set_ns = 0;
+}
+
+/* What is taken while connections are opened leaves when they are open, all at once: that must not be a whole rate's worth. */
+static void start_cold(struct pr_shape *shape, int64_t now_ns) {
+    if (shape->taken_ns == 0 || now_ns - shape->taken_ns >= cold_ns) {
+        start_at(shape, now_ns);
+        shape->taken_ns = now_ns;
+    }
+}
+
 bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, int64_t now_ns, int64_t *wait_ns) {
     bool is_taken = false;
     *wait_ns = no_share_ns;
@@ -86,12 +101,14 @@ bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, 
     if (shape && now_ns < shape->paused_until_ns) {
         *wait_ns = shape->paused_until_ns - now_ns;
     } else if (share > 0) {
+        start_cold(shape, now_ns);
         set_bucket(shape, share, now_ns);
         is_taken = pr_rate_take(&shape->bucket, now_ns);
         *wait_ns = pr_rate_wait(&shape->bucket, now_ns);
     }
     if (is_taken) {
         shape->taken++;
+        shape->taken_ns = now_ns;
     } else if (shape && now_ns >= shape->paused_until_ns) {
         deny(shapes, shape, waiting, now_ns);
     }
@@ -127,12 +144,6 @@ double pr_shapes_expected(struct pr_shapes *shapes, int32_t sender, int64_t now_
     }
     pthread_mutex_unlock(&shapes->lock);
     return per_s;
-}
-
-/* The next take looks at the ramp again. */
-static void start_at(struct pr_shape *shape, int64_t from_ns) {
-    pr_ramp_start(&shape->ramp, from_ns);
-    shape->set_ns = 0;
 }
 
 void pr_shapes_pause(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, int64_t pause_ns) {

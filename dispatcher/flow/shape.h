@@ -30,6 +30,7 @@ struct pr_shape {
     double per_s;          /* what the bucket is set to */
     int64_t set_ns;
     struct pr_ramp ramp;
+    int64_t taken_ns;        /* monotonic, when a message last went; 0: never */
     int64_t paused_until_ns; /* monotonic */
     int64_t denied_ns;       /* when a message last waited for us; 0: never */
     uint32_t waiting;        /* messages that waited then */
@@ -55,7 +56,8 @@ bool pr_shapes_set(struct pr_shapes *shapes, const struct pr_shape_facts *facts)
 
 /*
  * One message may go now; otherwise `wait_ns` says when to ask again. Without a valid share, by the clock read now and not by the turn's, it waits;
- * so does a sender that is not known. `waiting`: messages of this sender in the whole process, this one included, about; the share follows them.
+ * so does a sender that is not known. The first ever, and the first in a minute, begin a slow start: connections are opened.
+ * `waiting`: messages of this sender in the whole process, this one included, about; the share follows them.
  */
 bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, int64_t now_ns, int64_t *wait_ns);
 

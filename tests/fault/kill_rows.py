@@ -113,7 +113,7 @@ def kill_with_a_journal(f):
         f.stop()
         point = f.random.choice(["claim.committed", "message.rendered", "curl.handed", "lease.checked", "wire.answered", "outcome.committed"])
         victim = f.start("d1", fault=f"{point}:kill:90:{f.random.randint(1, 20)}")
-        f.load(400)
+        f.load_while(victim)
         f.fallen(victim)
         counts = f.unrecorded() >= LEAST
         f.start("d1")

@@ -130,6 +130,7 @@ class Wire(road.RoadCase):
         r.people(len(DEFERRED))
         for n, code in enumerate(DEFERRED):
             r.sandbox.fault("error", code=code, match={"to": address(n)}, times=0)
+        r.sandbox.config(latency={"fixed_ms": 500})  # all are on the wire when the first of them stops the template
         r.dispatcher()
         r.publish([event(n) for n in range(len(DEFERRED))])
         r.settled(deferred=len(DEFERRED))

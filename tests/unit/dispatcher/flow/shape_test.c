@@ -44,15 +44,16 @@ static void grant(int32_t sender, double share) {
     (void)pr_shapes_grant(&shapes, sender, share, share, never, start);
 }
 
-/* A sender that is all ours. */
-static void own(int32_t sender, double rate) {
-    assert_true(set(sender, rate));
-    grant(sender, rate);
-}
-
 static bool take(int32_t sender, int64_t now_ns) {
     int64_t wait_ns = 0;
     return pr_shapes_take(&shapes, sender, 1, now_ns, &wait_ns);
+}
+
+/* A sender that is all ours and has had its slow start. */
+static void own(int32_t sender, double rate) {
+    assert_true(set(sender, rate));
+    grant(sender, rate);
+    assert_true(take(sender, start - 3 * second));
 }
 
 static int taken_until(int32_t sender, int64_t from_ns, int64_t to_ns) {
@@ -96,8 +97,8 @@ static void without_a_share_nothing_goes(void **state) {
     grant(7, 0);
     assert_false(take(7, start));
     grant(7, 80);
-    assert_true(take(7, start));
     assert_near(pr_shapes_per_s(&shapes, 7, start), 80);
+    assert_true(take(7, start));
 }
 
 static void a_share_ends_at_its_moment_by_the_clock_read_now(void **state) {
@@ -195,7 +196,7 @@ static void an_answer_by_an_older_rate_is_cut_to_the_newer(void **state) {
 static void a_share_that_ran_out_and_came_back_starts_slowly(void **state) {
     (void)state;
     own(1, 800);
-    assert_near(pr_shapes_per_s(&shapes, 1, start), 800); /* the first one does not */
+    assert_near(pr_shapes_per_s(&shapes, 1, start), 800);
     (void)pr_shapes_grant(&shapes, 1, 800, 800, 50, start);
     boot = 50;
     (void)pr_shapes_grant(&shapes, 1, 800, 800, 100, start + 7 * second);
@@ -358,14 +359,36 @@ static void too_fast_halves_what_goes_once_and_it_comes_back(void **state) {
     assert_false(pr_shapes_too_fast(&shapes, 9, start, start));
 }
 
+static void assert_slow_start_of_800_at(int64_t from_ns) {
+    assert_in_range(taken_until(1, from_ns, from_ns + second), 90, 116);
+    assert_in_range(taken_until(1, from_ns + second, from_ns + 2 * second), 170, 215);
+    assert_in_range(taken_until(1, from_ns + 2 * second, from_ns + 3 * second), 340, 420);
+    assert_in_range(taken_until(1, from_ns + 3 * second, from_ns + 4 * second), 690, 810);
+}
+
 static void a_restart_is_slow_and_fills_up(void **state) {
     (void)state;
     own(1, 800);
     pr_shapes_restart(&shapes, 1, start);
-    assert_in_range(taken_until(1, start, start + second), 90, 116);
-    assert_in_range(taken_until(1, start + second, start + 2 * second), 170, 215);
-    assert_in_range(taken_until(1, start + 2 * second, start + 3 * second), 340, 420);
-    assert_in_range(taken_until(1, start + 3 * second, start + 4 * second), 690, 810);
+    assert_slow_start_of_800_at(start);
+}
+
+static void the_very_first_messages_start_slowly(void **state) {
+    (void)state;
+    assert_true(set(1, 800));
+    grant(1, 800);
+    assert_near(pr_shapes_per_s(&shapes, 1, start), 800); /* not before there is a message */
+    assert_slow_start_of_800_at(start);
+}
+
+static void a_minute_without_a_message_and_no_less_is_followed_by_a_slow_start(void **state) {
+    (void)state;
+    own(1, 800);
+    assert_true(take(1, start));
+    assert_in_range(taken_until(1, start + 60 * second - 1, start + 61 * second - 1), 780, 800);
+    int64_t last = start + 62 * second;
+    assert_true(take(1, last));
+    assert_slow_start_of_800_at(last + 60 * second);
 }
 
 /* ---- the table ---- */
@@ -436,6 +459,8 @@ int main(void) {
         TEST(only_a_long_pause_is_followed_by_a_slow_start),
         TEST(too_fast_halves_what_goes_once_and_it_comes_back),
         TEST(a_restart_is_slow_and_fills_up),
+        TEST(the_very_first_messages_start_slowly),
+        TEST(a_minute_without_a_message_and_no_less_is_followed_by_a_slow_start),
         TEST(there_is_room_for_so_many_senders_and_no_more),
         TEST(threads_together_get_no_more_than_one_alone),
     };
