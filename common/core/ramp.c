@@ -6,7 +6,6 @@ static const int64_t second_ns = 1000000000;
 /* A 60th of the rate is won back a second: half in 30 s. So it never falls below a 60th, whose half is won back between two halvings. */
 static const double back_a_ns = 1.0 / 60 / 1e9;
 static const double floor_per_s = 1, start_per_s = 10;
-enum { START_STEPS = 3 }; /* 1/8, 1/4, 1/2 */
 
 void pr_ramp_init(struct pr_ramp *ramp) {
     *ramp = (struct pr_ramp){.factor = 1};
@@ -29,9 +28,13 @@ bool pr_ramp_halve(struct pr_ramp *ramp, int64_t started_ns, int64_t now_ns) {
     return true;
 }
 
-void pr_ramp_start(struct pr_ramp *ramp, int64_t from_ns) {
+void pr_ramp_start(struct pr_ramp *ramp, int64_t from_ns, int steps) {
     ramp->begins_ns = from_ns;
-    ramp->is_starting = true;
+    ramp->steps = steps;
+}
+
+bool pr_ramp_is_starting(const struct pr_ramp *ramp, int64_t now_ns) {
+    return now_ns - ramp->begins_ns < ramp->steps * second_ns;
 }
 
 /* `part` of the rate, but not below `least` unless the rate itself is. */
@@ -48,10 +51,10 @@ double pr_ramp_lasting(const struct pr_ramp *ramp, double per_s, int64_t now_ns)
 
 double pr_ramp_per_s(const struct pr_ramp *ramp, double per_s, int64_t now_ns) {
     double lasting = pr_ramp_lasting(ramp, per_s, now_ns);
-    int64_t since_ns = now_ns - ramp->begins_ns;
-    if (!ramp->is_starting || since_ns >= START_STEPS * second_ns)
+    if (!pr_ramp_is_starting(ramp, now_ns))
         return lasting;
-    int64_t steps = since_ns > 0 ? since_ns / second_ns : 0;
-    double starting = part_of(per_s, 1.0 / (double)(1 << (START_STEPS - steps)), start_per_s);
+    int64_t since_ns = now_ns - ramp->begins_ns;
+    int64_t gone = since_ns > 0 ? since_ns / second_ns : 0;
+    double starting = part_of(per_s, 1.0 / (double)(1 << (ramp->steps - gone)), start_per_s);
     return starting < lasting ? starting : lasting;
 }

@@ -10,7 +10,8 @@ struct pr_ramp {
     double factor;     /* over 0 to 1, as it was at `at_ns` */
     int64_t at_ns;     /* also the last halving: requests that left before it say nothing new */
     int64_t begins_ns; /* of the slow start */
-    bool is_halved, is_starting;
+    int steps;         /* of it, a second each; 0: none */
+    bool is_halved;
 };
 
 /* Nothing is held back. */
@@ -22,8 +23,11 @@ void pr_ramp_init(struct pr_ramp *ramp);
  */
 bool pr_ramp_halve(struct pr_ramp *ramp, int64_t started_ns, int64_t now_ns);
 
-/* After a stop, a pause or an outage that ends at `from_ns`: an eighth, doubled every second, whole after three. */
-void pr_ramp_start(struct pr_ramp *ramp, int64_t from_ns);
+/* From `from_ns` on a small part, doubled every second and whole after `steps` of them, 1 to 30: a half for 1, an eighth for 3. */
+void pr_ramp_start(struct pr_ramp *ramp, int64_t from_ns, int steps);
+
+/* It has not come to its end, or not begun. */
+bool pr_ramp_is_starting(const struct pr_ramp *ramp, int64_t now_ns);
 
 /* What of `per_s` (0 or more) may be used at `now_ns`. Never below one a second for a halving, ten a second for a start, unless `per_s` is. */
 double pr_ramp_per_s(const struct pr_ramp *ramp, double per_s, int64_t now_ns);

@@ -125,12 +125,6 @@ static struct pr_batch *batch_form(struct pr_lane *lane, struct pr_claim_way *wa
 
 /* ---- answers ---- */
 
-void pr_claim_forget(struct pr_job *job) {
-    if (job->lane_sender) {
-        pr_sender_claimed(job);
-    }
-}
-
 /* Whether it was committed is not known: asked again under its number, or written back when its partition went (sort_out). */
 static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
     for (size_t i = 0; i < batch->n; i++) {
@@ -140,7 +134,6 @@ static void to_the_line(struct pr_lane *lane, struct pr_batch *batch) {
 }
 
 static void kill_job(struct pr_lane *lane, struct pr_job *job, const struct pr_pg_result *result) {
-    pr_claim_forget(job);
     pr_log_error("claim_refused_by_database", "sqlstate=%s text=%s topic=%d partition=%d offset=%lld", result->sqlstate,
                  result->message, job->origin.topic, job->origin.part, (long long)job->origin.off);
     lane->dead_n++;
@@ -279,7 +272,6 @@ static void sort_out(struct pr_lane *lane, struct pr_claim_way *way) {
         }
         TAILQ_REMOVE(way->line, job, queue);
         job->is_queued = false;
-        pr_claim_forget(job);
         leave(lane, job);
     }
 }

@@ -9,9 +9,6 @@ bool pr_claim_open(struct pr_lane *lane);
 void pr_claim_turn(struct pr_lane *lane);
 void pr_claim_close(struct pr_lane *lane);
 
-/* A job leaves the claim: its sender's queue has room again. */
-void pr_claim_forget(struct pr_job *job);
-
 /*
  * A slot of quota to give back (job->gives_back), or whose person is in doubt from now on, with the next claim of its pool, or with a statement of its own
  * when none comes within a second.

@@ -6,6 +6,7 @@
 /* A sender that its own limits hold back, and one person whose messages wait, may each keep a quarter of a window waiting. */
 enum { PR_SENDER_WAIT_MAX_US = 30 * 1000000, PR_WAITING_PART = 4 };
 static const int64_t short_ns = 1000 * 1000 * 1000;
+static const int64_t no_room_us = 1000 * 1000; /* until one that nothing else holds is looked at again */
 
 /* What our share, once it has followed the messages, lets this lane send in a second: for estimates of a wait. */
 static double rate_of(const struct pr_lane *lane, const struct pr_lane_sender *entry) {
@@ -26,11 +27,21 @@ static bool is_too_early(const struct pr_lane *lane, const struct pr_job *job) {
 }
 
 static void to_claim(struct pr_lane *lane, struct pr_job *job) {
-    if (is_too_early(lane, job)) {
-        pr_lane_put_off(lane, job);
-    }
     pr_job_move(&lane->jobs, job, PR_JOB_CLAIMING);
     pr_claim_line_up(lane, job);
+}
+
+/* Its claim must not let it go, whatever the database's clock says by then: claimed beside the room for it, a crash would leave it unknown too. */
+static void to_claim_without_room(struct pr_lane *lane, struct pr_job *job) {
+    bool is_early = is_too_early(lane, job);
+    if (is_early) {
+        pr_lane_put_off(lane, job);
+    }
+    if (job->hold_us == PR_TIME_NONE) {
+        job->hold_us = is_early ? job->not_before_us : lane->now_us + no_room_us;
+        job->hold_reason = is_early ? "not_before" : "sender_busy";
+    }
+    to_claim(lane, job);
 }
 
 /* Claims that cost no room: refused, too early, expired, fences, control. */
@@ -89,7 +100,7 @@ static bool is_too_soon(struct pr_lane *lane, struct pr_job *job) {
     }
     job->hold_us = until_us;
     job->hold_reason = "pair_rate";
-    to_claim(lane, job);
+    to_claim_without_room(lane, job);
     return true;
 }
 
@@ -105,12 +116,12 @@ static void place(struct pr_lane *lane, struct pr_job *job) {
         return;
     }
     if (needs_no_room(lane, job)) {
-        to_claim(lane, job);
+        to_claim_without_room(lane, job);
         return;
     }
     struct pr_lane_sender *entry = pr_sender_of(&lane->senders, job);
     if (!entry || is_too_long(lane, entry, job)) {
-        to_claim(lane, job);
+        to_claim_without_room(lane, job);
     } else if (!is_too_soon(lane, job)) {
         pr_sender_push(entry, PR_LINE_GATED, job);
     }

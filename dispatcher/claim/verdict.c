@@ -99,8 +99,7 @@ static bool render(const struct pr_lane *lane, struct pr_job *job) {
 }
 
 static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
-    struct pr_lane_sender *entry = pr_sender_of(&lane->senders, job);
-    if (job->is_dropped || job->is_regated || !entry || is_touched(lane, job->contact, sent_ns)) {
+    if (job->is_dropped || job->is_regated || !job->is_ahead || is_touched(lane, job->contact, sent_ns)) {
         pr_lane_settle(lane, job, PR_WRITE_UNCLAIM, job->is_dropped ? PR_NEXT_DROP : PR_NEXT_GATE);
     } else if (!render(lane, job)) {
         job->gives_back = job->resends == 0;
@@ -108,7 +107,7 @@ static void ready(struct pr_lane *lane, struct pr_job *job, int64_t sent_ns) {
         pr_lane_settle(lane, job, PR_WRITE_REFUSE, PR_NEXT_SETTLED);
     } else {
         pr_job_move(&lane->jobs, job, PR_JOB_READY);
-        pr_sender_push(entry, PR_LINE_READY, job);
+        pr_sender_push(job->lane_sender, PR_LINE_READY, job);
         PR_FAULT("message.rendered");
     }
 }
@@ -220,9 +219,12 @@ void pr_batch_answer(struct pr_batch *batch, const PGresult *rows) {
         int32_t ord = pr_pg_int4(rows, row, COL_ORD);
         pr_assert(ord >= 1 && (size_t)ord <= batch->n);
         struct pr_job *job = batch->job[ord - 1];
-        pr_claim_forget(job);
+        enum pr_verdict verdict = (enum pr_verdict)pr_pg_int2(rows, row, COL_VERDICT);
+        if (verdict != PR_VERDICT_SEND) {
+            pr_sender_leave(job);
+        }
         read_facts(lane, job, rows, row);
-        act(lane, job, (enum pr_verdict)pr_pg_int2(rows, row, COL_VERDICT), rows, row, batch->sent_ns);
+        act(lane, job, verdict, rows, row, batch->sent_ns);
     }
     pr_metric_add(lane->metric, PR_METRIC_CLAIMED, 0, (int64_t)batch->n);
 }

@@ -160,6 +160,7 @@ struct pr_job {
     bool is_regated;            /* something changed: written back and decided again */
     bool is_retrying; /* its next try waits in the lane: counted in pr_jobs.retrying from the decision until it is ready */
     bool is_put_off; /* bulk that is put off: counted in pr_jobs.portion until it is settled */
+    bool is_ahead;   /* holds a place of those claimed and not handed over, until it is on the wire or written back */
     bool is_on_wire; /* holds a place on the wire: from the first request until nothing is left to write */
     bool is_entered; /* holds, or waits for, its keys at the gate */
     bool is_queued;  /* on `queue` */

@@ -124,7 +124,7 @@ void pr_sender_push(struct pr_lane_sender *entry, enum pr_line_kind kind, struct
     pr_round_join(&entry->all->round[kind], &entry->tenant->table[kind], &entry->seat[kind]);
     job->lane_sender = entry;
     if (kind == PR_LINE_READY) {
-        hold(entry, PR_ROOM_AHEAD);
+        pr_sender_claims(job);
     }
 }
 
@@ -132,14 +132,28 @@ static void left(struct pr_lane_sender *entry, enum pr_line_kind kind) {
     if (entry->line[kind].all == 0) {
         pr_round_leave(&entry->all->round[kind], &entry->seat[kind]);
     }
-    if (kind == PR_LINE_READY) {
-        let_go(entry, PR_ROOM_AHEAD);
+}
+
+static void leave_ahead(struct pr_job *job) {
+    if (job->is_ahead) {
+        job->is_ahead = false;
+        let_go(job->lane_sender, PR_ROOM_AHEAD);
+    }
+}
+
+static void leave_wire(struct pr_job *job) {
+    if (job->is_on_wire) {
+        job->is_on_wire = false;
+        let_go(job->lane_sender, PR_ROOM_WIRE);
     }
 }
 
 void pr_sender_take(struct pr_lane_sender *entry, enum pr_line_kind kind, struct pr_job *job) {
     pr_line_take(&entry->line[kind], job);
     left(entry, kind);
+    if (kind == PR_LINE_READY) {
+        leave_ahead(job);
+    }
 }
 
 void pr_sender_remove(struct pr_lane_sender *entry, enum pr_line_kind kind, struct pr_job *job) {
@@ -153,12 +167,10 @@ void pr_sender_leave_gated(struct pr_job *job) {
 }
 
 void pr_sender_claims(struct pr_job *job) {
-    hold(job->lane_sender, PR_ROOM_AHEAD);
-}
-
-void pr_sender_claimed(struct pr_job *job) {
-    let_go(job->lane_sender, PR_ROOM_AHEAD);
-    job->lane_sender = NULL;
+    if (!job->is_ahead) {
+        job->is_ahead = true;
+        hold(job->lane_sender, PR_ROOM_AHEAD);
+    }
 }
 
 void pr_sender_on_wire(struct pr_job *job) {
@@ -168,11 +180,10 @@ void pr_sender_on_wire(struct pr_job *job) {
     }
 }
 
-void pr_sender_off_wire(struct pr_job *job) {
-    if (job->is_on_wire) {
-        job->is_on_wire = false;
-        let_go(job->lane_sender, PR_ROOM_WIRE);
-    }
+void pr_sender_leave(struct pr_job *job) {
+    leave_ahead(job);
+    leave_wire(job);
+    job->lane_sender = NULL;
 }
 
 bool pr_sender_has_room(const struct pr_lane_sender *entry, enum pr_room_kind kind, int64_t all, int64_t percent) {

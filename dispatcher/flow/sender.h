@@ -17,7 +17,7 @@ enum { PR_LINES = 2 };
 
 /* Two kinds of room that all share. */
 enum pr_room_kind {
-    PR_ROOM_AHEAD, /* in a claim, or claimed and ready: dispatch.claim_ahead */
+    PR_ROOM_AHEAD, /* in a claim, claimed and ready, or not written back yet: dispatch.claim_ahead */
     PR_ROOM_WIRE,  /* handed to curl, and the fate not durable yet: what a crash makes unknown; dispatch.in_flight */
 };
 enum { PR_ROOMS = 2 };
@@ -63,7 +63,7 @@ struct pr_lane_sender *pr_sender_of(struct pr_senders *all, const struct pr_job 
 /* Entries point into the new book from now on; those whose sender is no more in it keep the old one. */
 void pr_senders_read(struct pr_senders *all, struct pr_book *book);
 
-/* A job joins, goes as the next one, or leaves a line of its sender. Who is ready holds room of PR_ROOM_AHEAD. */
+/* A job joins, goes as the next one, or leaves a line of its sender. Who is ready holds a place of PR_ROOM_AHEAD, until it goes as the next one. */
 void pr_sender_push(struct pr_lane_sender *entry, enum pr_line_kind kind, struct pr_job *job);
 void pr_sender_take(struct pr_lane_sender *entry, enum pr_line_kind kind, struct pr_job *job);
 void pr_sender_remove(struct pr_lane_sender *entry, enum pr_line_kind kind, struct pr_job *job);
@@ -71,13 +71,12 @@ void pr_sender_remove(struct pr_lane_sender *entry, enum pr_line_kind kind, stru
 /* A job that stands in the gated line leaves it and its sender: it is decided anew. */
 void pr_sender_leave_gated(struct pr_job *job);
 
-/* A job goes to the claim, and its claim is over: pr_sender_claimed sets lane_sender to NULL. */
+/* A job takes a place of PR_ROOM_AHEAD or on the wire unless it has one. */
 void pr_sender_claims(struct pr_job *job);
-void pr_sender_claimed(struct pr_job *job);
-
-/* A job takes a place on the wire unless it has one, and gives it back if it has one. */
 void pr_sender_on_wire(struct pr_job *job);
-void pr_sender_off_wire(struct pr_job *job);
+
+/* No claim of the job is in the ledger any more, or its fate is: it gives its places back, and lane_sender is NULL. */
+void pr_sender_leave(struct pr_job *job);
 
 /*
  * Whether the sender may take one more of a room of `all` places: one is free, the sender stays within `percent` of what it holds and what is free

@@ -14,6 +14,9 @@ static const int64_t least_measured_ns = second_ns / 2; /* one message in a mome
 static const int64_t long_pause_ns = 2 * second_ns;
 static const int64_t cold_ns = 60 * second_ns; /* after so long without a message, connections may have been closed */
 
+/* Seconds of a start: after an outage the platform may be weak; connections that are opened take less than one. */
+enum { START_COLD = 1, START_SLOW = 3 };
+
 void pr_shapes_init(struct pr_shapes *shapes) {
     memset(shapes, 0, sizeof(*shapes));
     pthread_mutex_init(&shapes->lock, NULL);
@@ -79,16 +82,18 @@ static void deny(struct pr_shapes *shapes, struct pr_shape *shape, uint32_t wait
 }
 
 /* The next take looks at the ramp again. */
-static void start_at(struct pr_shape *shape, int64_t from_ns) {
-    pr_ramp_start(&shape->ramp, from_ns);
+static void start_at(struct pr_shape *shape, int64_t from_ns, int steps) {
+    pr_ramp_start(&shape->ramp, from_ns, steps);
     shape->set_ns = 0;
 }
 
 /* What is taken while connections are opened leaves when they are open, all at once: that must not be a whole rate's worth. */
 static void start_cold(struct pr_shape *shape, int64_t now_ns) {
     if (shape->taken_ns == 0 || now_ns - shape->taken_ns >= cold_ns) {
-        start_at(shape, now_ns);
         shape->taken_ns = now_ns;
+        if (!pr_ramp_is_starting(&shape->ramp, now_ns)) {
+            start_at(shape, now_ns, START_COLD);
+        }
     }
 }
 
@@ -152,7 +157,7 @@ void pr_shapes_pause(struct pr_shapes *shapes, int32_t sender, int64_t now_ns, i
     if (shape && now_ns + pause_ns > shape->paused_until_ns) {
         shape->paused_until_ns = now_ns + pause_ns;
         if (pause_ns >= long_pause_ns) {
-            start_at(shape, shape->paused_until_ns);
+            start_at(shape, shape->paused_until_ns, START_SLOW);
         }
     }
     pthread_mutex_unlock(&shapes->lock);
@@ -173,7 +178,7 @@ void pr_shapes_restart(struct pr_shapes *shapes, int32_t sender, int64_t now_ns)
     pthread_mutex_lock(&shapes->lock);
     struct pr_shape *shape = find(shapes, sender);
     if (shape) {
-        start_at(shape, now_ns);
+        start_at(shape, now_ns, START_SLOW);
     }
     pthread_mutex_unlock(&shapes->lock);
 }
@@ -254,7 +259,7 @@ enum pr_granted pr_shapes_grant(struct pr_shapes *shapes, int32_t sender, double
         shape->fair = fair > most ? most : fair;
         shape->share_end_ns = end_boot_ns;
         if (is_back) {
-            start_at(shape, now_ns);
+            start_at(shape, now_ns, START_SLOW);
         }
         if (shape->share != was) {
             shape->set_ns = 0;

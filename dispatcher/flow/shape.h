@@ -56,7 +56,7 @@ bool pr_shapes_set(struct pr_shapes *shapes, const struct pr_shape_facts *facts)
 
 /*
  * One message may go now; otherwise `wait_ns` says when to ask again. Without a valid share, by the clock read now and not by the turn's, it waits;
- * so does a sender that is not known. The first ever, and the first in a minute, begin a slow start: connections are opened.
+ * so does a sender that is not known. The first ever, and the first in a minute, begin a second at half of the rate: connections are opened.
  * `waiting`: messages of this sender in the whole process, this one included, about; the share follows them.
  */
 bool pr_shapes_take(struct pr_shapes *shapes, int32_t sender, uint32_t waiting, int64_t now_ns, int64_t *wait_ns);

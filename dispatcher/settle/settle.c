@@ -67,7 +67,7 @@ static bool leaves_doubt(const struct pr_job *job) {
 }
 
 static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
-    pr_sender_off_wire(job);
+    pr_sender_leave(job);
     leave_part(lane, job, is_settled);
     if (job->sender && (job->gives_back || leaves_doubt(job))) { /* its rule's last sender may be gone by now */
         pr_claim_give_back(lane, job);
@@ -82,11 +82,10 @@ static void let_go(struct pr_lane *lane, struct pr_job *job, bool is_settled) {
 }
 
 static void to_the_gate(struct pr_lane *lane, struct pr_job *job) {
-    pr_sender_off_wire(job);
+    pr_sender_leave(job);
     job->claim_no = 0;
     job->has_row = true;
     job->is_regated = false;
-    job->lane_sender = NULL;
     pr_job_move(&lane->jobs, job, PR_JOB_GATED);
     TAILQ_INSERT_TAIL(&lane->to_prepare, job, queue);
     job->is_queued = true;

@@ -254,7 +254,7 @@ begin
                       when j.category = 3 and coalesce(c.window_until <= v_now, true) then 7
                       when j.category <> 3 and (c.consent::int >> j.category::int) & 1 = 0 then 8
                       when j.not_before > v_now then 10
-                      when j.hold > v_now then 11
+                      when j.hold is not null then 11 -- over or not: who holds it has no room to send it in
                       else 0 end as why
           from unnest(p_id, p_address, p_category, p_rule, p_subject, p_rank, p_event_at, p_not_before, p_expiry, p_refusal, p_hold,
                       p_hold_reason) with ordinality

@@ -45,7 +45,7 @@ static void the_ramp_keeps_its_bounds(void **state) {
             halved = now;
         }
         if (below(50) == 0)
-            pr_ramp_start(&ramp, now + below(3) * SECOND);
+            pr_ramp_start(&ramp, now + below(3) * SECOND, 1 + (int)below(4));
         double lasting = pr_ramp_lasting(&ramp, 6000, now), now_only = pr_ramp_per_s(&ramp, 6000, now);
         assert_true(lasting <= 6000 && lasting >= 100 - 1e-6);
         assert_true(now_only <= lasting && now_only >= 100 - 1e-6);
@@ -71,7 +71,7 @@ static void a_bucket_that_follows_the_ramp_never_exceeds_the_rate(void **state) 
         if (below(2000) == 0)
             (void)pr_ramp_halve(&ramp, now - 1, now);
         if (below(2000) == 0)
-            pr_ramp_start(&ramp, now);
+            pr_ramp_start(&ramp, now, 3);
         pr_rate_set(&rate, pr_ramp_per_s(&ramp, 200, now), now);
         while (n < MANY && pr_rate_take(&rate, now))
             taken[n++] = now;

@@ -395,7 +395,12 @@ class Decisions(ledger.Case):
         self.assertEqual(self.a.verdict(Job(1, category=ledger.SERVICE)), "send")
 
     def test_times_that_have_come_hold_nothing_back(self):
-        self.assertEqual(self.a.verdict(Job(1, not_before=after(seconds=0), hold=after(seconds=0), hold_reason="x", expiry=after(seconds=1))), "send")
+        self.assertEqual(self.a.verdict(Job(1, not_before=after(seconds=0), expiry=after(seconds=1))), "send")
+
+    def test_a_hold_that_is_over_by_now_puts_off_all_the_same(self):
+        """Who holds a message has no room to send it in; it comes back at once."""
+        answer = self.a.claim([Job(1, hold=after(seconds=-1), hold_reason="sender_busy")])[0]
+        self.assertEqual((answer.verdict, answer.reason), ("defer", "sender_busy"))
 
     def test_a_refusal_waits_for_nothing(self):
         """What will never be sent is refused at once, not deferred first."""

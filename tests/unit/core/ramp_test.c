@@ -90,7 +90,7 @@ static void one_a_second_stays_unless_the_rate_is_less(void **state) {
 
 static void a_start_doubles_every_second_from_an_eighth(void **state) {
     (void)state;
-    pr_ramp_start(&ramp, 10 * SECOND);
+    pr_ramp_start(&ramp, 10 * SECOND, 3);
     static const struct {
         int64_t at_ns;
         double per_s;
@@ -102,9 +102,19 @@ static void a_start_doubles_every_second_from_an_eighth(void **state) {
     }
 }
 
+static void a_start_of_one_second_is_a_half(void **state) {
+    (void)state;
+    pr_ramp_start(&ramp, 10 * SECOND, 1);
+    assert_true(pr_ramp_is_starting(&ramp, 0));
+    assert_true(pr_ramp_is_starting(&ramp, 11 * SECOND - 1));
+    assert_near(pr_ramp_per_s(&ramp, 800, 11 * SECOND - 1), 400);
+    assert_false(pr_ramp_is_starting(&ramp, 11 * SECOND));
+    assert_near(pr_ramp_per_s(&ramp, 800, 11 * SECOND), 800);
+}
+
 static void a_slow_sender_starts_as_it_is(void **state) {
     (void)state;
-    pr_ramp_start(&ramp, 0);
+    pr_ramp_start(&ramp, 0, 3);
     assert_near(pr_ramp_per_s(&ramp, 10, 0), 10);
     assert_near(pr_ramp_per_s(&ramp, 0.2, 0), 0.2);
     assert_near(pr_ramp_per_s(&ramp, 79, 0), 10);
@@ -114,7 +124,7 @@ static void a_slow_sender_starts_as_it_is(void **state) {
 static void the_smaller_of_start_and_halving_counts(void **state) {
     (void)state;
     assert_true(pr_ramp_halve(&ramp, 0, 1));
-    pr_ramp_start(&ramp, 1);
+    pr_ramp_start(&ramp, 1, 3);
     assert_near(pr_ramp_per_s(&ramp, 800, 1), 100);
     double late = pr_ramp_per_s(&ramp, 800, 2 * SECOND + 1 + SECOND / 2);
     assert_near(late, 400); /* the start's half, under what was won back */
@@ -136,6 +146,7 @@ int main(void) {
         TEST(it_never_falls_below_a_60th_and_all_is_back_after_a_minute),
         TEST(one_a_second_stays_unless_the_rate_is_less),
         TEST(a_start_doubles_every_second_from_an_eighth),
+        TEST(a_start_of_one_second_is_a_half),
         TEST(a_slow_sender_starts_as_it_is),
         TEST(the_smaller_of_start_and_halving_counts),
         TEST(a_clock_a_little_behind_gives_nothing_more),

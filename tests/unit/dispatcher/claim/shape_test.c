@@ -94,6 +94,24 @@ static void what_needs_no_room_is_claimed_at_once(void **state) {
     assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 0);
 }
 
+static void what_is_claimed_without_room_is_held_whatever_the_time_is_by_then(void **state) {
+    (void)state;
+    struct pr_job *early = passed(0, 0, 1, PR_CATEGORY_UTILITY), *ended = passed(0, 0, 2, PR_CATEGORY_UTILITY);
+    struct pr_job *held = passed(0, 0, 3, PR_CATEGORY_UTILITY), *roomy = passed(0, 0, 4, PR_CATEGORY_UTILITY);
+    early->not_before_us = NOW_US + 1;
+    ended->expiry_us = NOW_US; /* by the lane's clock, which may be a little ahead of the database's */
+    held->hold_us = NOW_US - 1;
+    held->hold_reason = "sender_stopped";
+    pr_claim_shape(&lane);
+    assert_int_equal(early->hold_us, NOW_US + 1);
+    assert_string_equal(early->hold_reason, "not_before");
+    assert_int_equal(ended->hold_us, NOW_US + SECOND_US);
+    assert_int_equal(held->hold_us, NOW_US - 1);
+    assert_string_equal(held->hold_reason, "sender_stopped");
+    assert_int_equal(roomy->hold_us, PR_TIME_NONE);
+    assert_true(roomy->is_ahead && !early->is_ahead && !ended->is_ahead && !held->is_ahead);
+}
+
 static void what_was_dropped_or_met_another_book_is_not_claimed(void **state) {
     (void)state;
     struct pr_job *dropped = passed(0, 0, 1, PR_CATEGORY_UTILITY);
@@ -120,9 +138,9 @@ static void a_sender_is_claimed_for_a_second_ahead_and_no_more(void **state) {
     pr_claim_shape(&lane);
     assert_int_equal(to_claim_of(11), 80);
     assert_int_equal(entry_of(11)->held[PR_ROOM_AHEAD], 80);
-    pr_sender_claimed(TAILQ_FIRST(&lane.to_claim)); /* answered: neither claiming nor ready */
+    pr_sender_leave(TAILQ_FIRST(&lane.to_claim)); /* answered: neither claiming nor ready */
     pr_claim_shape(&lane);
-    assert_int_equal(to_claim_of(11), 81);
+    assert_int_equal(entry_of(11)->held[PR_ROOM_AHEAD], 80);
 }
 
 /* Claimed, it would be taken back and claimed again all the while; for a longer pause it is deferred, which takes a claim. */
@@ -332,6 +350,7 @@ static void in_a_lane_that_is_full_nobody_waits_for_a_person(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_needs_no_room_is_claimed_at_once),
+        TEST(what_is_claimed_without_room_is_held_whatever_the_time_is_by_then),
         TEST(what_was_dropped_or_met_another_book_is_not_claimed),
         TEST(a_sender_is_claimed_for_a_second_ahead_and_no_more),
         TEST(a_sender_that_pauses_for_seconds_is_not_claimed_for_until_the_last_two),

@@ -160,8 +160,8 @@ static void a_tenant_with_many_senders_leaves_a_sixteenth(void **state) {
     assert_int_equal(fill_wire(baker, 512), 24);
     struct pr_job *job = NULL;
     TAILQ_FOREACH (job, &lane.jobs.list[PR_JOB_GATED], link) {
-        pr_sender_off_wire(job);
-        pr_sender_off_wire(job);
+        pr_sender_leave(job);
+        pr_sender_leave(job);
     }
     assert_int_equal(lane.senders.held[PR_ROOM_WIRE], 0);
     assert_int_equal(main_sender->tenant->held[PR_ROOM_WIRE], 0);

@@ -373,22 +373,35 @@ static void a_restart_is_slow_and_fills_up(void **state) {
     assert_slow_start_of_800_at(start);
 }
 
-static void the_very_first_messages_start_slowly(void **state) {
+static void assert_half_a_second_of_800_at(int64_t from_ns) {
+    assert_in_range(taken_until(1, from_ns, from_ns + second), 380, 410);
+    assert_in_range(taken_until(1, from_ns + second, from_ns + 2 * second), 770, 800);
+}
+
+static void the_very_first_second_goes_at_half_of_the_rate(void **state) {
     (void)state;
     assert_true(set(1, 800));
     grant(1, 800);
     assert_near(pr_shapes_per_s(&shapes, 1, start), 800); /* not before there is a message */
-    assert_slow_start_of_800_at(start);
+    assert_half_a_second_of_800_at(start);
 }
 
-static void a_minute_without_a_message_and_no_less_is_followed_by_a_slow_start(void **state) {
+static void a_minute_without_a_message_and_no_less_is_followed_by_a_second_at_half_of_the_rate(void **state) {
     (void)state;
     own(1, 800);
     assert_true(take(1, start));
     assert_in_range(taken_until(1, start + 60 * second - 1, start + 61 * second - 1), 780, 800);
     int64_t last = start + 62 * second;
     assert_true(take(1, last));
-    assert_slow_start_of_800_at(last + 60 * second);
+    assert_half_a_second_of_800_at(last + 60 * second);
+}
+
+static void a_start_after_an_outage_is_not_cut_short_by_that(void **state) {
+    (void)state;
+    assert_true(set(1, 800));
+    grant(1, 800);
+    pr_shapes_restart(&shapes, 1, start);
+    assert_slow_start_of_800_at(start);
 }
 
 /* ---- the table ---- */
@@ -459,8 +472,9 @@ int main(void) {
         TEST(only_a_long_pause_is_followed_by_a_slow_start),
         TEST(too_fast_halves_what_goes_once_and_it_comes_back),
         TEST(a_restart_is_slow_and_fills_up),
-        TEST(the_very_first_messages_start_slowly),
-        TEST(a_minute_without_a_message_and_no_less_is_followed_by_a_slow_start),
+        TEST(the_very_first_second_goes_at_half_of_the_rate),
+        TEST(a_minute_without_a_message_and_no_less_is_followed_by_a_second_at_half_of_the_rate),
+        TEST(a_start_after_an_outage_is_not_cut_short_by_that),
         TEST(there_is_room_for_so_many_senders_and_no_more),
         TEST(threads_together_get_no_more_than_one_alone),
     };

@@ -161,6 +161,18 @@ static void a_ready_job_goes_to_the_account_of_its_sender(void **state) {
     assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 0);
 }
 
+/* A crash before that would leave it unknown like the others. */
+static void what_is_taken_back_keeps_its_place_among_the_claimed_until_that_is_written(void **state) {
+    (void)state;
+    struct pr_job *job = ready(0, 0, 1, PR_CATEGORY_UTILITY);
+    pr_lane_take_back(&lane, job, PR_NEXT_GATE);
+    assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 1);
+    assert_int_equal(job->lane_sender->held[PR_ROOM_AHEAD], 1);
+    pr_sender_leave(job); /* as settling does then */
+    assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 0);
+    assert_null(job->lane_sender);
+}
+
 static void what_curl_does_not_take_was_not_sent(void **state) {
     (void)state;
     struct pr_job *job = ready(0, 0, 1, PR_CATEGORY_UTILITY);
@@ -271,7 +283,7 @@ static void a_stopped_sender_gives_back_what_was_claimed_and_touches_no_other(vo
     assert_int_equal(started_of(11), 0);
     assert_int_equal(started_of(21), 3);
     assert_int_equal(lane.jobs.n[PR_JOB_SETTLING], 3);
-    assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 0);
+    assert_int_equal(lane.senders.held[PR_ROOM_AHEAD], 3); /* until they are written back */
     assert_int_equal(TAILQ_FIRST(&lane.to_settle)->writes, PR_WRITE_UNCLAIM);
     assert_int_equal(TAILQ_FIRST(&lane.to_settle)->next, PR_NEXT_GATE);
 }
@@ -353,7 +365,7 @@ static void an_accepted_message_keeps_its_place_until_its_fate_is_durable(void *
     assert_int_equal(job->writes, PR_WRITE_OUTCOME);
     assert_int_equal(job->next, PR_NEXT_SETTLED);
     assert_int_equal(lane.senders.held[PR_ROOM_WIRE], 1);
-    pr_sender_off_wire(job);
+    pr_sender_leave(job);
     assert_int_equal(lane.senders.held[PR_ROOM_WIRE], 0);
 }
 
@@ -416,6 +428,7 @@ static void what_our_guard_refused_was_no_attempt(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_ready_job_goes_to_the_account_of_its_sender),
+        TEST(what_is_taken_back_keeps_its_place_among_the_claimed_until_that_is_written),
         TEST(what_curl_does_not_take_was_not_sent),
         TEST(tenants_take_turns_on_the_wire),
         TEST(retries_that_hold_all_places_go_though_first_tries_stand_before_them),
