@@ -30,7 +30,7 @@ struct pr_shape {
     double per_s;          /* what the bucket is set to */
     int64_t set_ns;
     struct pr_ramp ramp;
-    int64_t taken_ns;        /* monotonic, when a message last went; 0: never */
+    int64_t taken_ns;        /* monotonic, when a message last went or first asked to; 0: never */
     int64_t paused_until_ns; /* monotonic */
     int64_t denied_ns;       /* when a message last waited for us; 0: never */
     uint32_t waiting;        /* messages that waited then */

@@ -140,6 +140,7 @@ static void a_sender_is_claimed_for_a_second_ahead_and_no_more(void **state) {
     assert_int_equal(entry_of(11)->held[PR_ROOM_AHEAD], 80);
     pr_sender_leave(TAILQ_FIRST(&lane.to_claim)); /* answered: neither claiming nor ready */
     pr_claim_shape(&lane);
+    assert_int_equal(to_claim_of(11), 81);
     assert_int_equal(entry_of(11)->held[PR_ROOM_AHEAD], 80);
 }
 

@@ -49,7 +49,7 @@ static bool take(int32_t sender, int64_t now_ns) {
     return pr_shapes_take(&shapes, sender, 1, now_ns, &wait_ns);
 }
 
-/* A sender that is all ours and has had its slow start. */
+/* A sender that is all ours and is past its first second. */
 static void own(int32_t sender, double rate) {
     assert_true(set(sender, rate));
     grant(sender, rate);
@@ -373,7 +373,7 @@ static void a_restart_is_slow_and_fills_up(void **state) {
     assert_slow_start_of_800_at(start);
 }
 
-static void assert_half_a_second_of_800_at(int64_t from_ns) {
+static void assert_a_second_at_half_of_800_from(int64_t from_ns) {
     assert_in_range(taken_until(1, from_ns, from_ns + second), 380, 410);
     assert_in_range(taken_until(1, from_ns + second, from_ns + 2 * second), 770, 800);
 }
@@ -383,7 +383,7 @@ static void the_very_first_second_goes_at_half_of_the_rate(void **state) {
     assert_true(set(1, 800));
     grant(1, 800);
     assert_near(pr_shapes_per_s(&shapes, 1, start), 800); /* not before there is a message */
-    assert_half_a_second_of_800_at(start);
+    assert_a_second_at_half_of_800_from(start);
 }
 
 static void a_minute_without_a_message_and_no_less_is_followed_by_a_second_at_half_of_the_rate(void **state) {
@@ -393,7 +393,7 @@ static void a_minute_without_a_message_and_no_less_is_followed_by_a_second_at_ha
     assert_in_range(taken_until(1, start + 60 * second - 1, start + 61 * second - 1), 780, 800);
     int64_t last = start + 62 * second;
     assert_true(take(1, last));
-    assert_half_a_second_of_800_at(last + 60 * second);
+    assert_a_second_at_half_of_800_from(last + 60 * second);
 }
 
 static void a_start_after_an_outage_is_not_cut_short_by_that(void **state) {
