@@ -2,6 +2,7 @@
 #include "integration/pg_fixture.h"
 #include "pg/ask.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 
 static int group_setup(void **state) {
@@ -132,6 +133,32 @@ static void what_a_cut_session_was_doing_is_ended_before_the_next_is_ready(void 
     assert_int_equal(outside_count("select count(*) from pg_stat_activity where application_name = 'pg_test'"), 1);
     assert_false(run_until(pg, &a, 2, 4000));
     assert_int_equal(outside_count("select count(*) from pipe_test.kept where n = 4000000"), 0);
+    pr_pg_free(pg);
+}
+
+/* Its backend is stopped, as one that waits for a disk that hangs: asked to end, it does not. */
+static void while_a_cut_session_does_not_end_the_next_is_not_ready(void **state) {
+    (void)state;
+    struct pr_pg *pg = open_ready();
+    struct answers a = {0};
+    send_sql(pg, "pid", "select pg_backend_pid()::int8", &a);
+    assert_true(run_until(pg, &a, 1, 5000));
+    pid_t backend = (pid_t)a.value[0];
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    send_sql(pg, "lost", "select 1::int8", &a);
+    int error = shutdown(pr_pg_interest(pg).fd, SHUT_RDWR);
+    bool is_told = run_until(pg, &a, 2, 5000);
+    bool is_ready = run_until_ready(pg, 6000); /* two attempts, of which the second still knows whom it is to end */
+    char why[512];
+    (void)snprintf(why, sizeof why, "%s", pr_pg_error(pg));
+    assert_int_equal(kill(backend, SIGCONT), 0);
+    assert_int_equal(error, 0);
+    assert_true(is_told);
+    assert_int_equal(a.class[1], PR_PG_RECONNECT);
+    assert_false(is_ready);
+    assert_non_null(strstr(why, "does not end"));
+    assert_true(run_until_ready(pg, 10000));
+    assert_int_equal(outside_count("select count(*) from pg_stat_activity where application_name = 'pg_test'"), 1);
     pr_pg_free(pg);
 }
 
@@ -380,6 +407,7 @@ int main(void) {
         cmocka_unit_test(rows_of_a_commit_that_is_still_running_are_held_back),
         cmocka_unit_test(a_session_killed_during_the_commit_leaves_its_statements_unknown),
         cmocka_unit_test(what_a_cut_session_was_doing_is_ended_before_the_next_is_ready),
+        cmocka_unit_test(while_a_cut_session_does_not_end_the_next_is_not_ready),
         cmocka_unit_test(a_question_without_an_answer_ends_with_its_connection),
         cmocka_unit_test(an_idle_session_that_is_killed_is_opened_again),
         cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_poison_its_name),
