@@ -68,7 +68,7 @@ class Crash(road.RoadCase):
         bound = r.bound(**options)
         first = r.dispatcher("d1", **options)
         second = r.dispatcher("d2", wait=False, **options)
-        env.wait_until(lambda: first.output().count("event=assigned") >= 2 and "event=assigned" in second.output(), 20, "both have partitions")
+        env.wait_until(lambda: first.output().count("event=assigned") >= 2 and "event=assigned" in second.output(), 60, "both have partitions")
         r.publish([event(n) for n in range(900)])
         self.wait_for_wire(40)
         first.signal(signal.SIGKILL)
