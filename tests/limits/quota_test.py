@@ -158,7 +158,8 @@ class Quota(road.RoadCase):
             settled = self.settled()
             if settled != last:
                 last, since = settled, time.monotonic()
-            self.assertLess(time.monotonic() - since, 60, f"stands still: lag {self.lag()}, jobs {self.jobs()}, {self.road.fates()}")
+            if time.monotonic() - since > 60:  # only then: with millions of rows it takes a while to count the fates
+                self.fail(f"stands still: lag {self.lag()}, jobs {self.jobs()}, {self.road.fates()}")
             time.sleep(0.1)
 
     def catch_up(self):
