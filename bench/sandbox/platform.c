@@ -26,6 +26,7 @@ struct flow {
     struct pr_sandbox *sandbox;
     const struct pr_request *request;
     struct pr_answer *answer;
+    int64_t mono_us, real_us; /* its one moment, by both clocks: limits and record agree about it */
     enum path_kind path;
     struct pr_span phone_number_id;
     struct pr_number *number;
@@ -80,9 +81,8 @@ static struct pr_span shown_id(const struct flow *f) {
 
 static void add_record(struct flow *f, const char *verdict, enum pr_reason reason, int code, int http) {
     const struct pr_message *m = &f->check.message;
-    int64_t real = pr_clock_real_us();
-    struct pr_entry entry = {.at_us = real + f->sandbox->clock_offset_us,
-                             .real_us = real,
+    struct pr_entry entry = {.at_us = f->real_us + f->sandbox->clock_offset_us,
+                             .real_us = f->real_us,
                              .connection = f->request->connection,
                              .nth = f->request->nth,
                              .phone_number_id = shown_id(f),
@@ -352,7 +352,7 @@ static bool fits_window(struct flow *f, bool is_open) {
 /* The limits in force for this message, none of them counted yet. False when one of them refused it. */
 static bool fits_limits(struct flow *f, uint64_t pair, uint64_t person, int64_t now_us, bool is_open) {
     struct pr_sandbox *sandbox = f->sandbox;
-    if (!pr_rate_fits(&f->number->rate, pr_clock_mono_ns() / 1000)) {
+    if (!pr_rate_fits(&f->number->rate, f->mono_us)) {
         refuse(f, PR_REASON_RATE, 130429, 0, 0, "Cloud API message throughput has been reached.");
         return false;
     }
@@ -438,7 +438,7 @@ static void decide(struct flow *f) {
         refuse_by_fault(f);
         return;
     }
-    int64_t now_us = pr_sandbox_now_us(sandbox);
+    int64_t now_us = f->real_us + sandbox->clock_offset_us;
     uint64_t pair = pr_sandbox_pair_key(f->number, m->person);
     uint64_t person = XXH3_64bits(m->person.p, m->person.n);
     const int64_t *window = pr_map_find(&sandbox->windows, pair);
@@ -451,7 +451,7 @@ static void decide(struct flow *f) {
     }
     f->fault = fault;
     int failed_code = draw_failure(f);
-    pr_rate_count(&f->number->rate, pr_clock_mono_ns() / 1000);
+    pr_rate_count(&f->number->rate, f->mono_us);
     pr_pair_count(&sandbox->pairs, pair, now_us);
     if (f->number->portfolio && !is_open && failed_code == 0) {
         pr_tier_count(&f->number->portfolio->tier, person, now_us);
@@ -518,7 +518,11 @@ static void answer_number(struct flow *f) {
 }
 
 void pr_platform_answer(struct pr_sandbox *sandbox, const struct pr_request *request, struct pr_answer *answer) {
-    struct flow f = {.sandbox = sandbox, .request = request, .answer = answer};
+    struct flow f = {.sandbox = sandbox,
+                     .request = request,
+                     .answer = answer,
+                     .mono_us = pr_clock_mono_ns() / 1000,
+                     .real_us = pr_clock_real_us()};
     f.path = read_path(request, &f.phone_number_id);
     answer->delay_us = draw_latency(sandbox);
     bool is_post = pr_span_is(request->method, "POST");

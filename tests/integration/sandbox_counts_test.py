@@ -49,7 +49,7 @@ class Limits(SandboxTest):
                 time.sleep(0.002)
         times = [e["real"] for e in self.sandbox.record() if e["verdict"] == "accepted"]
         self.assertGreater(len(times), 900)
-        # The record's clock and the limit's are read a little apart: windows are taken a millisecond shorter.
+        # The record's clock and the limit's are read one after the other: windows are taken a millisecond shorter.
         for window, most in ((999000, 105), (9999000, 1010)):
             first = 0
             for last, at in enumerate(times):
