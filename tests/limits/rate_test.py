@@ -109,8 +109,9 @@ class Rate(road.RoadCase):
         self.assertEqual(dict(refused), {}, "refused by the platform")
         doubled = {message: attempts for message, attempts in self.road.sandbox.accepted().items() if len(attempts) > 1}
         self.assertEqual(doubled, {})
-        self.assertGreater(max(pairs.values()), 20, "nobody got more than a burst of the pair limit")
+        self.assertGreater(self.road.count("select count(*) from postrider.deferred where reason = 'pair_rate'"), 0, "the pair limit held nobody back")
         if FULL:
+            self.assertGreater(max(pairs.values()), 20, "nobody got more than a burst of the pair limit")
             for name, share in shares.items():
                 self.assertGreaterEqual(share, 0.95, f"of the rate of {name} was used")
 
