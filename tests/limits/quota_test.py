@@ -114,7 +114,8 @@ class Quota(road.RoadCase):
 
     def move(self, ahead_ms):
         """Both clocks, while nothing is on the wire and nothing about to be."""
-        env.wait_until(lambda: self.due_within(3) == 0 and self.is_idle(), 120, "a moment in which nothing is due", every=0.1)
+        # As long as the messages of a person who waited for days take, one in six seconds.
+        env.wait_until(lambda: self.due_within(3) == 0 and self.is_idle(), 900, "a moment in which nothing is due", every=0.1)
         self.road.pg.sql(f"update public.injected set ahead = interval '{ahead_ms} milliseconds'")
         self.road.sandbox.admin("clock", {"offset_ms": ahead_ms})
         self.ahead_ms = ahead_ms
