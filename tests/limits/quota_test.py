@@ -215,8 +215,8 @@ class Quota(road.RoadCase):
             self.catch_up()
             edges += self.check_edge(self.limit)
             if FULL:
-                print(f"step {step + 1} of {STEPS}: {self.count.accepted:,} taken, {len(self.count.window.last):,} people of {self.limit:,}",
-                      flush=True)
+                print(f"step {step + 1} of {STEPS}: {self.count.accepted:,} taken, {len(self.count.window.last):,} people of {self.limit:,}, "
+                      f"over {len(self.count.over)}, 131048 {self.count.refused['tier:131048']}, doubled {self.count.doubled}", flush=True)
         self.report(edges)
 
     def report(self, edges):
