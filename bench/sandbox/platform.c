@@ -79,9 +79,14 @@ static struct pr_span shown_id(const struct flow *f) {
     return f->phone_number_id;
 }
 
+/* Its moment by the platform's clock, which tests set. */
+static int64_t at_us(const struct flow *f) {
+    return f->real_us + f->sandbox->clock_offset_us;
+}
+
 static void add_record(struct flow *f, const char *verdict, enum pr_reason reason, int code, int http) {
     const struct pr_message *m = &f->check.message;
-    struct pr_entry entry = {.at_us = f->real_us + f->sandbox->clock_offset_us,
+    struct pr_entry entry = {.at_us = at_us(f),
                              .real_us = f->real_us,
                              .connection = f->request->connection,
                              .nth = f->request->nth,
@@ -438,7 +443,7 @@ static void decide(struct flow *f) {
         refuse_by_fault(f);
         return;
     }
-    int64_t now_us = f->real_us + sandbox->clock_offset_us;
+    int64_t now_us = at_us(f);
     uint64_t pair = pr_sandbox_pair_key(f->number, m->person);
     uint64_t person = XXH3_64bits(m->person.p, m->person.n);
     const int64_t *window = pr_map_find(&sandbox->windows, pair);

@@ -217,6 +217,8 @@ class Quota(road.RoadCase):
             if FULL:
                 print(f"step {step + 1} of {STEPS}: {self.count.accepted:,} taken, {len(self.count.window.last):,} people of {self.limit:,}, "
                       f"over {len(self.count.over)}, 131048 {self.count.refused['tier:131048']}, doubled {self.count.doubled}", flush=True)
+        self.drain(but="")
+        self.catch_up()
         self.report(edges)
 
     def report(self, edges):
