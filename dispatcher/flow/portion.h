@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    PR_PORTION_JOBS = 32,
+    PR_PORTION_JOBS = 16,
     PR_PORTION_REST = 9, /* times as long as the portion took: at most a tenth of the time goes into putting off */
 };
 

@@ -159,6 +159,27 @@ class OneMessage(RaceCase):
         self.assertEqual(self.y.session.receive(), "")
         self.assertEqual((self.message(1)["gen"], self.count("deferred")), (1, 1))
 
+    def parked_meanwhile(self, change):
+        """What a park answers that began before another's change of the row was committed."""
+        self.x.claim([Job(1)])
+        self.y.session.do("begin")
+        self.y.session.do(change)
+        self.x.session.send(self.x.park_sql(Park(1, attempt=1)))
+        self.wait_blocked(self.x.session)
+        self.y.session.do("commit")
+        return self.x.session.receive(), self.message(1)["gen"], self.count("deferred")
+
+    def test_what_another_changed_while_the_park_waited_is_not_parked(self):
+        for change in ("state = 2", "owner = 0", "epoch = epoch + 1", "claim_no = claim_no + 1"):
+            with self.subTest(change):
+                self.setUp()
+                self.assertEqual(self.parked_meanwhile(f"update postrider.message set {change}"), ("", 0, 0))
+
+    def test_a_receipt_that_commits_while_the_park_waited_settles_it(self):
+        message = f"1, '{ledger.DAY}', '{ledger.message_id(1)}'"
+        self.assertEqual(self.parked_meanwhile(f"select postrider.receipt_v1({message}, 1, 'wamid.r')"), ("", 1, 0))
+        self.assertEqual(self.fate(1), "sent")
+
 
 if __name__ == "__main__":
     ledger.main()
