@@ -20,12 +20,13 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+import ports
 
 SUPPORT = pathlib.Path(__file__).resolve().parent
 ROOT = SUPPORT.parent.parent
@@ -66,10 +67,7 @@ def wait_until(condition, seconds=15.0, what="the condition", every=0.02):
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return ports.free_ports(1)[0]
 
 
 def _script(name, *arguments):

@@ -12,17 +12,9 @@ need() {
     command -v "$1" >/dev/null || die "$1 is missing: install $2, or run ./run-tests, which does it"
 }
 
-# free_ports N: N distinct TCP ports of 127.0.0.1 that nobody listens on. Somebody may take one before it is used, so callers try again.
+# free_ports N: N distinct free TCP ports of 127.0.0.1, as ports.py says.
 free_ports() {
-    python3 - "$1" <<'PY'
-import socket, sys
-held = []
-for _ in range(int(sys.argv[1])):
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    held.append(s)
-print(*(s.getsockname()[1] for s in held))
-PY
+    python3 -B "$(dirname "${BASH_SOURCE[0]}")/ports.py" "$1"
 }
 
 # is_running PIDFILE WORD: the process of the file lives and has WORD in its command line (a number may have been given out again).

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import unittest
 
 import env
+import ports
 
 
 class Postgres(env.Case):
@@ -39,6 +41,17 @@ class Kafka(env.Case):
         kafka.kill(1)
         kafka.revive(1)
         self.assertEqual(len(kafka.records("a")), 100)
+
+
+class Ports(unittest.TestCase):
+    def test_no_outgoing_connection_takes_the_port_of_a_server_that_is_down(self):
+        given_out, _ = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        if given_out <= ports.SPAN + 1024:
+            self.skipTest(f"the kernel gives out ports from {given_out} on")
+        self.assertTrue(all(port < given_out for port in ports.free_ports(50)))
+
+    def test_ports_asked_for_together_are_distinct(self):
+        self.assertEqual(len(set(ports.free_ports(50))), 50)
 
 
 class Reaper(env.Case):
