@@ -75,7 +75,8 @@ $$;
 -- the ids that were moved.
 --
 -- All rows at once, for bulk is put off by the hundred thousand: an update of each takes 60 us, nearly all of it to open every day's partition. It is
--- written as an upsert because that finds its rows by the key; an update joined to a list reads a whole partition when that was never analysed.
+-- written as an upsert, of rows that are there and locked, because that finds them by the key; an update joined to a list reads a whole partition when
+-- that was never analysed.
 create or replace function postrider.park_v1(
     p_tenant int, p_day date, p_owner int, p_epoch int, p_id uuid[], p_gen int[], p_state smallint[], p_orphan boolean[], p_reason text[],
     p_due timestamptz[], p_wait_ms bigint[], p_expiry timestamptz[], p_since timestamptz[], p_kafka_at timestamptz[], p_attempt int[],
@@ -95,24 +96,22 @@ begin
                greatest(m.tries, u.tries), m.resends - (u.state = 3 and s.state = 4)::int::smallint, m.owner, m.epoch, m.claim_no, m.pool,
                m.sender, m.part, m.off, m.topic, m.at, m.event_at, m.rule, m.type, m.subject,
                case when s.state = u.state then u.reason when s.state = 4 then 'unknown' else 'resolved' end
-        from unnest(p_id, p_gen, p_claim_no, p_orphan, p_state, p_reason, p_tries, p_attempt)
-             as u (id, gen, claim_no, orphan, state, reason, tries, attempt)
-        cross join lateral (select x.* from postrider.message x where x.tenant = p_tenant and x.day = p_day and x.id = u.id limit 1) m
+        from (select * from unnest(p_id, p_gen, p_claim_no, p_orphan, p_state, p_reason, p_tries, p_attempt)
+                  as u (id, gen, claim_no, orphan, state, reason, tries, attempt) order by u.id) u
+        cross join lateral (select x.* from postrider.message x
+                            where x.tenant = p_tenant and x.day = p_day and x.id = u.id and x.gen = u.gen
+                              and case when u.orphan then x.state = 1 and not postrider.is_alive_v1(x.owner, x.epoch)
+                                       else x.state in (1, 3) and x.owner = p_owner and x.epoch = p_epoch and x.claim_no = u.claim_no end
+                            limit 1 for no key update) m
         cross join lateral (select case when u.state = 3 and u.gen > 0 and m.resends > 0
                                         then postrider.state_back_v1(p_tenant, p_day, u.id, u.gen, m.resends) else u.state end as state) s
         -- Of an orphan the attempts are known only as far as they were recorded; one more may have been under way.
         cross join lateral (select case when u.orphan then 1 + coalesce((select max(o.attempt) from postrider.outcome o
                                                                          where o.tenant = p_tenant and o.day = p_day and o.id = u.id), 0)
                                         else u.attempt end as attempt) a
-        where m.gen = u.gen
-          and case when u.orphan then m.state = 1 and not postrider.is_alive_v1(m.owner, m.epoch)
-                   else m.state in (1, 3) and m.owner = p_owner and m.epoch = p_epoch and m.claim_no = u.claim_no end
-        order by u.id
         on conflict (tenant, day, id) do update
             set gen = excluded.gen, state = excluded.state, reason = excluded.reason, attempt = excluded.attempt, tries = excluded.tries,
                 resends = excluded.resends
-            where x.gen = excluded.gen - 1 and x.state in (1, 3) -- still: another may have taken it while this waited for the row
-              and x.owner = excluded.owner and x.epoch = excluded.epoch and x.claim_no = excluded.claim_no
         returning x as row)
     select array_agg(moved.row) into v_moved from moved;
 

@@ -175,6 +175,18 @@ class OneMessage(RaceCase):
                 self.setUp()
                 self.assertEqual(self.parked_meanwhile(f"update postrider.message set {change}"), ("", 0, 0))
 
+    def test_an_orphan_whose_owner_put_it_off_while_the_park_waited_is_not_parked(self):
+        """The owner's lease ended while its statement waited: it was not on the wire, and is no unknown."""
+        dead = ledger.Lane(self.s, "dead")
+        dead.claim([Job(1)])
+        dead.die()
+        self.y.session.do("begin")
+        self.y.session.do("update postrider.message set state = 3")
+        self.x.session.send(self.x.park_sql(Park(1, state=ledger.UNKNOWN, orphan=True, reason="unknown")))
+        self.wait_blocked(self.x.session)
+        self.y.session.do("commit")
+        self.assertEqual((self.x.session.receive(), self.message(1)["gen"], self.count("deferred")), ("", 0, 0))
+
     def test_a_receipt_that_commits_while_the_park_waited_settles_it(self):
         message = f"1, '{ledger.DAY}', '{ledger.message_id(1)}'"
         self.assertEqual(self.parked_meanwhile(f"select postrider.receipt_v1({message}, 1, 'wamid.r')"), ("", 1, 0))
