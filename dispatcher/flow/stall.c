@@ -42,7 +42,7 @@ enum pr_stall_news pr_stall_look(struct pr_stall *stall, bool has_lag, uint64_t 
                                  int64_t now_ns) {
     if (!has_lag || settled != stall->settled || stall->since_ns == 0) {
         bool was_told = stall->told_ns != 0;
-        *stall = (struct pr_stall){.settled = settled, .since_ns = now_ns};
+        *stall = (struct pr_stall){.settled = settled, .since_ns = has_lag ? now_ns : 0};
         return was_told ? PR_STALL_OVER : PR_STALL_NONE;
     }
     bool is_due = stall->told_ns == 0 || now_ns - stall->told_ns >= tell_every_ns;

@@ -7,7 +7,7 @@
 /* One lane's watch. All zero is a watch that begins with its first look. */
 struct pr_stall {
     uint64_t settled; /* at the last look */
-    int64_t since_ns; /* nothing was settled since; 0: not looked yet */
+    int64_t since_ns; /* there was lag at each look and nothing was settled since; 0: there was none */
     int64_t told_ns;  /* when it was last told; 0: not standing still */
 };
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import road  # noqa: E402
@@ -161,20 +162,21 @@ class Stall(road.RoadCase):
         r = self.road
         r.people(30)
         r.pg.sql("update postrider.quota_pool set people_max = 10, reserve_pct = 0")
-        d = r.dispatcher(dispatch__stall_after="1s")
+        d = r.dispatcher(dispatch__stall_after="2s")
         r.publish([event(n) for n in range(30)])
         r.settled(deferred=20)
         env.wait_until(lambda: r.metric("postrider_lag") == 0, 10, "what sleeps is no lag")
         self.assertEqual(r.count("select count(*) from postrider.deferred where is_asleep"), 20)
+        time.sleep(4)
         self.assertEqual(r.metric("postrider_stalled"), 0)
         self.assertNotIn("event=stalled", d.output())
 
     def test_a_sender_at_its_rate_is_no_stall(self):
         r = self.road
         r.people(8)
-        # The next message may go after four seconds; that is longer than the watch waits otherwise.
-        r.pg.sql("update postrider.sender set rate = 0.25")
-        d = r.dispatcher(dispatch__stall_after="1s")
+        # The next message may go after five seconds; that is longer than the watch waits otherwise.
+        r.pg.sql("update postrider.sender set rate = 0.2")
+        d = r.dispatcher(dispatch__stall_after="3s")
         r.publish([event(n) for n in range(4)])
         r.settled(40)
         self.assertNotIn("event=stalled", d.output())

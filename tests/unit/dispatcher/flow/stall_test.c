@@ -59,8 +59,8 @@ static void without_lag_there_is_nothing_to_do_however_long_it_is_quiet(void **s
         assert_int_equal(look(false, 7, s), PR_STALL_NONE);
     }
     assert_int_equal(look(true, 7, 1000), PR_STALL_NONE); /* the time counts from when records came */
-    assert_int_equal(look(true, 7, 1028), PR_STALL_NONE);
-    assert_int_equal(look(true, 7, 1029), PR_STALL_TELL);
+    assert_int_equal(look(true, 7, 1029), PR_STALL_NONE);
+    assert_int_equal(look(true, 7, 1030), PR_STALL_TELL);
 }
 
 static void its_end_is_told_once_by_a_settled_job_or_by_lag_that_is_gone(void **state) {
