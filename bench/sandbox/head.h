@@ -28,6 +28,7 @@ struct pr_request {
     uint64_t connection; /* its number */
     uint32_t nth;        /* request of that connection, from 1 */
     bool is_local;       /* the peer's address is a loopback one */
+    int64_t waited_us;   /* how long it lay in the kernel before it was read */
 };
 
 /*

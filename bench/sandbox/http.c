@@ -1,5 +1,7 @@
-/* Requests are parsed where recv put them; only what is incomplete or must wait is copied into the connection. */
+/* Requests are parsed where they were read; only what is incomplete or must wait is copied into the connection. */
 #include "http.h"
+
+#include "arrival.h"
 
 #include "base/buf.h"
 #include "base/check.h"
@@ -20,7 +22,6 @@
 enum {
     BACKLOG = 1024,
     READ_BYTES = 1 << 18,
-    ACCEPTS_A_TURN = 64,
     ADDRESS_CHARS = 80,
 };
 
@@ -40,6 +41,7 @@ struct connection {
     bool continued; /* "100 Continue" was sent for the request being read */
     enum pr_act act;
     int64_t hold_us;
+    int64_t waited_us; /* how long what was read last lay in the kernel */
     struct pr_timer timer;
     struct pr_buf in;  /* bytes of requests to come */
     struct pr_buf out; /* answer not yet handed to the kernel */
@@ -264,6 +266,8 @@ static void handle(struct connection *c, struct pr_request *request) {
     request->connection = c->number;
     request->nth = c->requests;
     request->is_local = c->is_local;
+    request->waited_us = c->waited_us;
+    c->waited_us = 0; /* the next one waits for its turn here */
     c->server->handler(sandbox, request, &answer);
     answer_leaves(c, &answer);
 }
@@ -337,7 +341,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct connection *c = arg;
     struct pr_server *server = c->server;
-    ssize_t n = recv((int)fd, server->room, READ_BYTES, 0);
+    ssize_t n = pr_arrival_recv((int)fd, server->room, READ_BYTES, &c->waited_us);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -390,7 +394,7 @@ static void connection_open(struct pr_server *server, int fd, bool is_local) {
 static void on_accept(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct pr_server *server = arg;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+    for (int i = 0; i < BACKLOG; i++) { /* all: who is left over would be read after those that came later */
         struct sockaddr_storage peer;
         socklen_t peer_n = sizeof peer;
         int accepted = accept4((int)fd, (struct sockaddr *)&peer, &peer_n, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -450,6 +454,7 @@ static bool listener_open(struct listener *listener) {
         return false;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    pr_arrival_stamp(fd);
     struct sockaddr *address = (struct sockaddr *)&listener->address;
     if (bind(fd, address, listener->address_n) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, address, &listener->address_n) != 0) {

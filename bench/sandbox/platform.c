@@ -522,12 +522,18 @@ static void answer_number(struct flow *f) {
     pr_buf_free(&body);
 }
 
+/* Its moment is when it came, not when this process had a CPU for it; but never before that of a request which was already counted. */
+static void take_moment(struct flow *f) {
+    int64_t now_us = pr_clock_mono_ns() / 1000;
+    int64_t came_us = now_us - f->request->waited_us;
+    f->mono_us = came_us > f->sandbox->moment_us ? came_us : f->sandbox->moment_us;
+    f->real_us = pr_clock_real_us() - (now_us - f->mono_us);
+    f->sandbox->moment_us = f->mono_us;
+}
+
 void pr_platform_answer(struct pr_sandbox *sandbox, const struct pr_request *request, struct pr_answer *answer) {
-    struct flow f = {.sandbox = sandbox,
-                     .request = request,
-                     .answer = answer,
-                     .mono_us = pr_clock_mono_ns() / 1000,
-                     .real_us = pr_clock_real_us()};
+    struct flow f = {.sandbox = sandbox, .request = request, .answer = answer};
+    take_moment(&f);
     f.path = read_path(request, &f.phone_number_id);
     answer->delay_us = draw_latency(sandbox);
     bool is_post = pr_span_is(request->method, "POST");

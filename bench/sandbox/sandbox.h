@@ -114,6 +114,7 @@ struct pr_sandbox {
     int64_t latency_us[PR_LATENCY_STEPS];
     bool has_latency;
     int64_t clock_offset_us;
+    int64_t moment_us;     /* monotonic: when the last request that was handled came */
     uint64_t run;          /* random, so that message ids of two runs differ */
     uint64_t taken;        /* accepted messages of this run; the message id's number; never cleared */
     bool lenient;          /* unknown numbers are made on the fly, any token opens them */

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ import threading
 import time
 import unittest
 
-from sandbox_kit import BINARY, DAY_MS, NUMBER, SandboxTest, plain, template, text
+from sandbox_kit import BINARY, DAY_MS, NUMBER, TOKEN, SandboxTest, plain, template, text
 
 
 class Limits(SandboxTest):
@@ -39,6 +40,26 @@ class Limits(SandboxTest):
         time.sleep(1.05)
         self.accepted(plain())
         self.assertEqual(self.sandbox.stats()["numbers"][NUMBER]["max_in_1s"], 21)
+
+    def test_what_waits_for_a_stalled_sandbox_counts_when_it_came(self):
+        self.sandbox.admin("config", {"numbers": [{"phone_number_id": NUMBER, "rate": 20}]})
+        waiting = []
+        self.addCleanup(self.sandbox.process.send_signal, signal.SIGCONT)
+        self.sandbox.process.send_signal(signal.SIGSTOP)
+        for bunch in (21, 22):
+            for _ in range(bunch):
+                connection = self.sandbox.connect()
+                self.addCleanup(connection.close)
+                connection.request("POST", "/%s/messages" % NUMBER, json.dumps(plain(to="+55119999%05d" % len(waiting))),
+                                   {"Content-Type": "application/json", "Authorization": "Bearer " + TOKEN})
+                waiting.append(connection)
+            time.sleep(1.2)
+        self.sandbox.process.send_signal(signal.SIGCONT)
+        codes = [connection.getresponse().status for connection in waiting]
+        self.assertEqual((codes[:21].count(200), codes[21:].count(200)), (21, 21))
+        self.assertEqual(self.sandbox.stats()["numbers"][NUMBER]["max_in_1s"], 21)
+        bunches = [event["real"] for event in self.sandbox.record()]
+        self.assertGreater(bunches[21] - bunches[20], 1_000_000, "the record has the moments at which they came")
 
     def test_ten_seconds_hold_the_rate_and_one_percent(self):
         self.sandbox.admin("config", {"numbers": [{"phone_number_id": NUMBER, "rate": 100}]})
