@@ -9,6 +9,7 @@ enum {
     PR_RECORD_COST = 512,       /* what librdkafka needs for a record beside its bytes */
     PR_FETCH_LEAST = 16 * 1024, /* one answer of a broker */
     PR_FETCH_MOST = 512 * 1024,
+    PR_FETCH_GROWS = 8,       /* times: compressed to a quarter, and as much again beside small records */
     PR_HELD_LEAST = 4 * 1024, /* of one partition: below this it would stand still between two looks */
     PR_HELD_MOST = 1024 * 1024,
 };
@@ -19,7 +20,7 @@ struct pr_budget {
     int64_t part_held;  /* of one partition, between consumer and lane, counted by pr_budget_cost */
     int64_t part_ahead; /* of one partition, in librdkafka's queue: values only */
     int64_t part_ahead_records;
-    int64_t fetch; /* one answer of a broker; a partition's queue may be above its part by one */
+    int64_t fetch; /* one answer of a broker, as it is sent; a partition's queue may be above its part by what becomes of it */
     int64_t total; /* all of it when every partition is ours and full */
 };
 

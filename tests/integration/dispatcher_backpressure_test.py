@@ -116,7 +116,7 @@ class Backpressure(road.RoadCase):
                                   capture_output=True, text=True, timeout=60, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertRegex(done.stdout, r"(?m)^memory +ok +at most \d+ MiB and the program: messages in work 40, records on their way \d+ "
-                                          r"\(7680 a partition fetched ahead\), connections 8$")
+                                          r"\(5760 a partition fetched ahead\), connections 8$")
 
 
 class Stall(road.RoadCase):

@@ -18,11 +18,18 @@ static void all_shares_together_are_the_whole_or_less(void **state) {
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (int64_t parts = 4; parts <= 64; parts *= 2) {
             struct pr_budget b = pr_budget_of(sizes[i] * MIB, 2, parts);
-            assert_true(b.total <= sizes[i] * MIB + parts * PR_FETCH_MOST);
-            assert_int_equal(b.total, 2 * b.lane_jobs + parts * (b.part_held + b.part_ahead +
-                                                                 b.part_ahead_records * PR_RECORD_COST + b.fetch));
+            assert_true(b.total <= sizes[i] * MIB + parts * PR_FETCH_LEAST * PR_FETCH_GROWS);
+            assert_int_equal(
+                b.total, 2 * b.lane_jobs + parts * (b.part_held + b.part_ahead + b.part_ahead_records * PR_RECORD_COST +
+                                                    b.fetch * PR_FETCH_GROWS));
         }
     }
+}
+
+/* Of 80 MiB and eight partitions each may have 3.75 MiB ahead, half of it beside its values; a quarter more is for an answer that comes on top. */
+static void an_answer_is_counted_with_what_becomes_of_it(void **state) {
+    (void)state;
+    assert_int_equal(pr_budget_of(80 * MIB, 2, 8).fetch, 80 * MIB / 2 / 4 * 3 / 8 / 4 / PR_FETCH_GROWS);
 }
 
 static void one_half_is_for_jobs(void **state) {
@@ -69,6 +76,7 @@ static void an_empty_record_costs_something_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_shares_together_are_the_whole_or_less),
+        cmocka_unit_test(an_answer_is_counted_with_what_becomes_of_it),
         cmocka_unit_test(one_half_is_for_jobs),
         cmocka_unit_test(the_default_is_fetched_ahead_for_a_second),
         cmocka_unit_test(more_partitions_get_less_each_and_never_nothing),
