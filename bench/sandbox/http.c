@@ -352,6 +352,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     if (c->is_pending) {
         /* A client that pipelines: its bytes wait, and no more are read before the answer is out. */
         keep(c, (struct pr_span){server->room, (size_t)n});
+        c->waited_us = 0;
         (void)event_del(&c->readable);
         return;
     }

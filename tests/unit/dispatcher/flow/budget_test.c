@@ -26,7 +26,7 @@ static void all_shares_together_are_the_whole_or_less(void **state) {
     }
 }
 
-/* Of 80 MiB and eight partitions each may have 3.75 MiB ahead, half of it beside its values; a quarter more is for an answer that comes on top. */
+/* Of 80 MiB each of eight partitions may have 3.75 MiB ahead; a quarter of that is for an answer that comes on top, as large as it becomes. */
 static void an_answer_is_counted_with_what_becomes_of_it(void **state) {
     (void)state;
     assert_int_equal(pr_budget_of(80 * MIB, 2, 8).fetch, 80 * MIB / 2 / 4 * 3 / 8 / 4 / PR_FETCH_GROWS);
